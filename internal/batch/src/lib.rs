@@ -1,0 +1,1 @@
+//! `LogBatch` version 1: what a broker message holds.

@@ -1,0 +1,204 @@
+//! The contract of the chunk index: what stands in which object. It holds no truth: all of it can be rebuilt from the
+//! bucket's chains.
+
+use async_trait::async_trait;
+use loglake_model::{ChunkMeta, LevelCounts, Service, TenantId, TimeRange};
+use serde::{Deserialize, Serialize};
+
+use crate::Error;
+
+/// How far the index has followed a partition's chain.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Watermark {
+    /// The chain's sequence number of the last entry applied; 0 for an empty chain.
+    pub seq: u64,
+    /// The chain's `next` there: everything below this offset is in chunks (T of the reading rule).
+    pub next: u64,
+}
+
+/// What one entry of a chain changes.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Change {
+    /// The entry's sequence number; its predecessor is `seq - 1`.
+    pub seq: u64,
+    /// The entry's `next`.
+    pub next: u64,
+    /// Chunks that become live.
+    pub adds: Vec<ChunkMeta>,
+    /// Chunks that are live no more. Whole entries, as their place in the index follows from tenant, service and window.
+    pub removes: Vec<ChunkMeta>,
+    /// Changes of client sessions.
+    pub sessions: Vec<SessionChange>,
+}
+
+/// A change of one client session's state: see `commit-protocol` in ARCHITECTURE.md, "From the client".
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct SessionChange {
+    /// The session, as hex.
+    pub session: String,
+    /// Its state after the entry as JSON text; `None` when it was dropped.
+    pub state: Option<String>,
+}
+
+/// How [`ChunkIndex::apply`] ended.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Apply {
+    /// The change is visible; the watermark is its seq.
+    Applied,
+    /// Nothing was done: the watermark is not the predecessor. `None`: there is no watermark, rebuild.
+    Refused(Option<Watermark>),
+}
+
+/// The whole state of a partition for [`ChunkIndex::rebuild`].
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Snapshot {
+    /// The tail that was read.
+    pub watermark: Watermark,
+    /// All live chunks there.
+    pub live: Vec<ChunkMeta>,
+    /// The states of all sessions there.
+    pub sessions: Vec<SessionChange>,
+}
+
+/// Proof that a rebuild was begun before the chain was read.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct RebuildToken(pub String);
+
+/// A question to the index. All of it is answered for one tenant.
+#[derive(Clone, Debug)]
+pub struct ChunkQuery<'a> {
+    /// Only these services; `None` for all.
+    pub services: Option<&'a [Service]>,
+    /// Only chunks that may hold a record in this range.
+    pub range: TimeRange,
+    /// Only these partitions.
+    pub partitions: &'a [u32],
+}
+
+/// A partition's part of an answer.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct PartitionChunks {
+    /// The partition.
+    pub partition: u32,
+    /// The watermark, read in one step with the chunks; `None` when the index of this partition is lost and waits for its
+    /// rebuild: then `chunks` is empty and means nothing.
+    pub watermark: Option<Watermark>,
+    /// The chunks that may hold what was asked for, in no order.
+    pub chunks: Vec<ChunkMeta>,
+}
+
+/// A service of a tenant, as the chunks tell.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct ServiceStats {
+    /// The service.
+    pub service: Service,
+    /// Records in the chunks that overlap the range asked for.
+    pub records: u64,
+    /// By level.
+    pub levels: LevelCounts,
+    /// The earliest timestamp among these chunks, ns UTC.
+    pub first_ns: i64,
+    /// The latest timestamp among these chunks, ns UTC.
+    pub last_ns: i64,
+}
+
+/// A lease as others see it.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Lease {
+    /// Who holds it (unique a process).
+    pub holder: String,
+    /// What the holder wants known, such as its tail service's address.
+    pub value: String,
+    /// Grows with every new holder.
+    pub generation: u64,
+}
+
+/// The index of one cluster's chunks under one incarnation of its topic.
+#[async_trait]
+pub trait ChunkIndex: Send + Sync {
+    /// Applies an entry of `partition`'s chain, all of it or nothing, only if the watermark is its predecessor (`seq - 1`;
+    /// an entry is never applied on top of nothing).
+    ///
+    /// # Errors
+    /// `Unavailable`: it may or may not have been applied; ask for the watermark.
+    async fn apply(&self, partition: u32, change: &Change) -> Result<Apply, Error>;
+
+    /// The watermark of `partition`; `None` when there is none.
+    ///
+    /// # Errors
+    /// `Unavailable`.
+    async fn watermark(&self, partition: u32) -> Result<Option<Watermark>, Error>;
+
+    /// Begins a rebuild: sets a token, **before** the chain is read.
+    ///
+    /// # Errors
+    /// `Unavailable`.
+    async fn begin_rebuild(&self, partition: u32) -> Result<RebuildToken, Error>;
+
+    /// Replaces what the index says of `partition` by `snapshot` in one step, only if `token` is still there and no
+    /// watermark at or above the snapshot's is. Returns whether it did.
+    ///
+    /// # Errors
+    /// `Unavailable`.
+    async fn rebuild(&self, partition: u32, token: &RebuildToken, snapshot: &Snapshot) -> Result<bool, Error>;
+
+    /// The chunks of `tenant` that may hold what `query` asks for: one answer a partition asked for, in that order,
+    /// each read in one step with its watermark.
+    ///
+    /// # Errors
+    /// `Unavailable`; `Corrupt` when an entry cannot be read.
+    async fn chunks(&self, tenant: &TenantId, query: &ChunkQuery<'_>) -> Result<Vec<PartitionChunks>, Error>;
+
+    /// The states of all sessions of `partition` with the watermark they belong to; `None` when there is no watermark.
+    ///
+    /// # Errors
+    /// `Unavailable`; `Corrupt`.
+    async fn sessions(&self, partition: u32) -> Result<Option<(Watermark, Vec<SessionChange>)>, Error>;
+
+    /// Takes or renews the lease `name` for `ttl`. Succeeds when nobody holds it or `holder` does; returns the lease as it
+    /// is afterwards, so the caller compares `holder`. A new holder gets a higher generation; the value may change on
+    /// renewal.
+    ///
+    /// # Errors
+    /// `Unavailable`.
+    async fn acquire(&self, name: &str, holder: &str, value: &str, ttl: std::time::Duration) -> Result<Lease, Error>;
+
+    /// Takes the lease `name` from whoever holds it: for leases that are only a hint of who owns something, when a better
+    /// witness (the consumer group) says who it is.
+    ///
+    /// # Errors
+    /// `Unavailable`.
+    async fn seize(&self, name: &str, holder: &str, value: &str, ttl: std::time::Duration) -> Result<Lease, Error>;
+
+    /// Gives the lease `name` back, if `holder` has it.
+    ///
+    /// # Errors
+    /// `Unavailable`.
+    async fn release(&self, name: &str, holder: &str) -> Result<(), Error>;
+
+    /// The leases of `names` as they are now, in that order; `None` for one that nobody holds.
+    ///
+    /// # Errors
+    /// `Unavailable`.
+    async fn leases(&self, names: &[String]) -> Result<Vec<Option<Lease>>, Error>;
+}
+
+/// Sums chunks up by service, ascending by name.
+#[must_use]
+pub fn service_stats<'a>(chunks: impl IntoIterator<Item = &'a ChunkMeta>) -> Vec<ServiceStats> {
+    let mut by_name = std::collections::BTreeMap::<&Service, ServiceStats>::new();
+    for chunk in chunks {
+        let stats = by_name.entry(&chunk.service).or_insert_with(|| ServiceStats {
+            service: chunk.service.clone(),
+            records: 0,
+            levels: LevelCounts::default(),
+            first_ns: i64::MAX,
+            last_ns: i64::MIN,
+        });
+        stats.records += chunk.records;
+        stats.levels.iter_mut().zip(chunk.levels).for_each(|(sum, count)| *sum += count);
+        stats.first_ns = stats.first_ns.min(chunk.min_ns);
+        stats.last_ns = stats.last_ns.max(chunk.max_ns);
+    }
+    by_name.into_values().collect()
+}

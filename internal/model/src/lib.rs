@@ -1,0 +1,35 @@
+//! The nouns that every part of Loglake shares. No I/O.
+//!
+//! Start with [`RecordId`] (what makes a record itself), [`TenantId`] (who may see it), [`line`] (how it is written down)
+//! and [`ChunkMeta`] (where it ends up).
+
+mod chunk_meta;
+mod clock;
+mod error_kind;
+mod fault;
+mod level;
+pub mod line;
+mod partition;
+mod readiness;
+mod record;
+mod record_id;
+mod service;
+mod tenant;
+mod time_range;
+mod timestamp;
+mod window;
+
+pub use chunk_meta::{ChunkMeta, LevelCounts};
+pub use clock::{Clock, ManualClock, SystemClock};
+pub use error_kind::ErrorKind;
+pub use fault::{Fault, FaultCode};
+pub use level::Level;
+pub use partition::partition_of;
+pub use readiness::{Readiness, ReadyFlag};
+pub use record::Record;
+pub use record_id::{InvalidRecordId, RecordId};
+pub use service::{InvalidService, Service};
+pub use tenant::{InvalidTenant, TenantId, TenantName};
+pub use time_range::TimeRange;
+pub use timestamp::{InvalidTimestamp, Timestamp};
+pub use window::Window;
