@@ -35,6 +35,8 @@ pub enum FaultCode {
     Forbidden,
     /// There is no such thing.
     NotFound,
+    /// Somebody else was first.
+    Conflict,
     /// It was valid once.
     Expired,
     /// Over a quota: slow down.
@@ -70,6 +72,7 @@ impl FaultCode {
             Self::Unauthenticated => "unauthenticated",
             Self::Forbidden => "forbidden",
             Self::NotFound => "not_found",
+            Self::Conflict => "conflict",
             Self::Expired => "expired",
             Self::RateLimited => "rate_limited",
             Self::TimedOut => "timed_out",
