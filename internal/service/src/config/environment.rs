@@ -1,0 +1,50 @@
+use std::ffi::OsString;
+
+use toml::de::DeValue;
+
+use super::settings::Auth;
+use super::suggest::nearest;
+use super::values::Values;
+use super::{Place, keys, token_row};
+
+/// Ours, but not keys: where the file is, and what the agent and the tests read.
+const OTHERS: [&str; 3] = ["LOGLAKE_CONFIG", "LOGLAKE_SERVER", "LOGLAKE_TOKEN"];
+const TESTS: &str = "LOGLAKE_TEST_";
+
+/// Lays environment variables over `values`.
+pub(super) fn read(variables: &[(OsString, OsString)], values: &mut Values) {
+    for (name, _) in variables {
+        let Some(name) = name.to_str().filter(|name| name.starts_with("LOGLAKE_")) else { continue };
+        let is_key = keys().any(|key| key.variable() == name);
+        if !is_key && !OTHERS.contains(&name) && !name.starts_with(TESTS) {
+            let known: Vec<String> = keys().map(super::Key::variable).collect();
+            let hint = nearest(name, known.iter().map(String::as_str)).map(|known| format!("; do you mean {known}?"));
+            let message = format!("is not a variable of loglake{}", hint.unwrap_or_default());
+            values.problem(Place::Environment(name.to_owned()), "", message);
+        }
+    }
+    for key in keys() {
+        for variable in key.variables() {
+            let Some((_, value)) = variables.iter().find(|(name, _)| name.to_str() == Some(&variable)) else {
+                continue;
+            };
+            let place = Place::Environment(variable);
+            match value.to_str() {
+                None => values.problem(place, key.name, "is not UTF-8"),
+                Some(text) if key.name == Auth::TOKENS.name => tokens(text, place, values),
+                Some(text) => values.set(key, text.to_owned(), place),
+            }
+        }
+    }
+}
+
+/// Rows written as an inline array: `[{id = "…", sha256 = "…", tenant = "…", scopes = ["query"]}]`.
+fn tokens(text: &str, place: Place, values: &mut Values) {
+    if text.trim().is_empty() {
+        return values.problem(place, Auth::TOKENS.name, "is empty; give it a value or leave it out");
+    }
+    match DeValue::parse(text) {
+        Ok(rows) => token_row::read(rows.get_ref(), place.clone(), &|_| place.clone(), values),
+        Err(error) => values.problem(place, Auth::TOKENS.name, format!("is not a TOML array: {}", error.message())),
+    }
+}

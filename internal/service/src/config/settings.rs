@@ -1,0 +1,229 @@
+//! Everything that can be set. A field's comment is its documentation, here and in `docs/configuration.md`.
+
+use std::net::SocketAddr;
+use std::path::PathBuf;
+use std::time::Duration;
+
+use super::declare::settings;
+use super::values::Values;
+use super::{
+    Addresses, Advertised, Bytes, ClusterName, Key, LogFilter, LogFormat, RedisAddress, Secret, Shape, TokenRow,
+};
+
+settings! {
+    /// The whole configuration of one process.
+    Config "" {
+        /// Names the chains in the bucket and the keys in the index; two clusters may share a bucket.
+        cluster: ClusterName = "default";
+        /// The data folder of `loglake dev`: log, index, objects and secret. Other roles keep nothing on disk.
+        data: PathBuf = "data";
+        /// Internal calls and cursors are signed with keys derived from it: the same on every process of a cluster, 32 bytes or
+        /// more. Not a flag: arguments can be seen. `loglake dev` makes one in its data folder.
+        cluster_secret: Option<Secret> = "";
+        /// A file that holds the cluster secret, instead of the secret itself. Only its owner may read it.
+        cluster_secret_file: Option<PathBuf> = "";
+        /// Allows listening on other addresses than loopback without tokens. Everybody who reaches the port is then every tenant.
+        insecure: bool = "false";
+        /// What is logged: `error`, `warn`, `info`, `debug` or `trace`, also by part: `info,loglake_query=debug`. `debug` costs
+        /// some microseconds a request.
+        log_level: LogFilter = "info", env "LOG_LEVEL";
+        /// How it is logged: `json`, one object a line, or `text`. Default: `json`; `text` under `loglake dev` on a terminal.
+        log_format: Option<LogFormat> = "";
+        /// How long a stopping process may take to finish what it began (requests, then the last flush) before it ends anyway.
+        /// Nothing acknowledged is lost either way; a cut flush is done again from the log after the restart.
+        grace: Duration = "30s";
+    }
+    with {
+        /// The broker.
+        broker: Broker;
+        /// The object store.
+        store: Store;
+        /// The chunk index.
+        index: Index;
+        /// The processor.
+        processor: Processor;
+        /// The ingestor.
+        ingest: Ingest;
+        /// The query service.
+        query: Query;
+        /// Metrics and health.
+        metrics: Metrics;
+        /// Who may do what.
+        auth: Auth;
+    }
+}
+
+settings! {
+    /// The broker: Kafka for the roles, a local log under `loglake dev`.
+    Broker "broker." {
+        /// Kafka's bootstrap servers, `host:port`. Needed by every role but `dev`, which has a log of its own.
+        brokers: Option<Addresses> = "", env "KAFKA_BROKERS";
+        /// The topic that holds the raw batches.
+        topic: String = "logs.raw";
+        /// How many partitions the topic gets when it is made. More spread the load wider; each costs a processor some memory
+        /// and every flush an object a stream. More can be added later, none can be taken away.
+        partitions: u32 = "12", dev "4";
+        /// How many copies Kafka keeps when the topic is made. Default: what the brokers say (`default.replication.factor`).
+        /// Take 3 on a real cluster.
+        replication: Option<u32> = "";
+        /// The consumer group of the processors.
+        group: String = "loglake-processor";
+        /// After how long without a sign of life a processor loses its partitions. Shorter: a crash is noticed sooner; longer:
+        /// a stalled machine keeps what it has.
+        session_timeout: Duration = "10s";
+        /// `dev` only: the most the local log may take on disk. Past it ingest is refused until the processor has caught up.
+        max_bytes: Bytes = "16GiB";
+        /// `dev` only: how large a segment file of the local log grows. A segment goes as a whole, once all of it is flushed.
+        segment_bytes: Bytes = "64MiB";
+    }
+}
+
+settings! {
+    /// The object store: S3 or what speaks like it for the roles, a folder under `loglake dev`.
+    Store "store." {
+        /// Where the store is, when it is not Amazon's: `http://127.0.0.1:9000`.
+        endpoint: Option<String> = "", env "S3_ENDPOINT";
+        /// The bucket. Needed by the processor and the query service. Credentials come from `AWS_ACCESS_KEY_ID`,
+        /// `AWS_SECRET_ACCESS_KEY` and the rest of the usual chain.
+        bucket: Option<String> = "", env "S3_BUCKET";
+        /// The region that requests are signed for.
+        region: String = "us-east-1", env "AWS_REGION" "AWS_DEFAULT_REGION";
+        /// Makes the bucket when it is not there.
+        create_bucket: bool = "false";
+        /// Puts the bucket in the path and not in the host's name. Default: whenever there is an endpoint.
+        path_style: Option<bool> = "";
+    }
+}
+
+settings! {
+    /// The chunk index: Redis for the roles, a local one under `loglake dev`. It can be lost: it is rebuilt from the bucket.
+    Index "index." {
+        /// Where Redis is: `host:port` or `redis://[user:password@]host:port[/db]`. Needed by the processor and the query service.
+        addr: Option<RedisAddress> = "", env "REDIS_ADDR";
+    }
+}
+
+settings! {
+    /// The processor: builds chunks and commits them.
+    Processor "processor." {
+        /// A partition is flushed when it holds so many bytes of lines. More: fewer and larger objects, more memory and a longer
+        /// replay after a crash.
+        flush_bytes: Bytes = "64MiB";
+        /// A partition is flushed when its oldest line has waited so long. Lines are durable and can be queried long before.
+        /// With `flush_bytes` it decides how many objects a month there are.
+        flush_interval: Duration = "5m", dev "1m";
+        /// The most that all open blocks and tails of the process may hold. Past it the largest are flushed, then consuming waits.
+        memory_bytes: Bytes = "192MiB";
+        /// How many chunks a partition may have open (a chunk is a tenant's service in a window). Past it the least recently
+        /// used are flushed. Each costs memory and, at the flush, an object.
+        max_open_chunks: u32 = "8000";
+        /// The span of event time that a chunk holds: whole minutes, a divisor of a day. Shorter: queries over little time
+        /// read less; longer: fewer objects.
+        window: Duration = "1h";
+        /// How large a block of a chunk is before compression, 256KiB to 4MiB. Smaller: a match costs less to read; larger:
+        /// it compresses better.
+        block_bytes: Bytes = "1MiB";
+        /// Where the query services ask for what is not flushed yet.
+        tail_listen: SocketAddr = "127.0.0.1:50053";
+        /// The address under which query services reach `tail_listen`, as `host:port` or `http://host:port`. Default:
+        /// `tail_listen` itself, which must then not be a wildcard.
+        tail_advertise: Option<Advertised> = "";
+        /// How long flushed lines stay in memory for queries that read the index just before.
+        tail_hold: Duration = "30s";
+    }
+}
+
+settings! {
+    /// The ingestor: takes records in.
+    Ingest "ingest." {
+        /// Where gRPC is served: `loglake.ingest.v1.IngestService`, health, reflection.
+        grpc_listen: SocketAddr = "127.0.0.1:50051";
+        /// Where HTTP is served: `POST /v1/ingest`.
+        http_listen: SocketAddr = "127.0.0.1:4318";
+        /// How far ahead of the clock a record's time may be. One further ahead is refused.
+        max_future: Duration = "1h";
+        /// How old a record may be. One older is refused. Default: any age.
+        max_age: Option<Duration> = "";
+        /// The most that all requests not yet acknowledged may hold. Past it callers wait or are told to slow down.
+        in_flight_bytes: Bytes = "64MiB";
+        /// Keeps the time of receipt in each line; it costs about 3 % of the bytes.
+        keep_received_at: bool = "false";
+    }
+}
+
+settings! {
+    /// The query service: answers.
+    Query "query." {
+        /// Where HTTP is served: `POST /v1/query`, `/v1/services`, `/health`, `/ready`.
+        listen: SocketAddr = "127.0.0.1:8080";
+        /// The longest a query may take.
+        timeout: Duration = "30s";
+        /// The largest page. A page that reaches it ends early and has a cursor.
+        page_bytes: Bytes = "16MiB";
+        /// How many queries run at once; others wait for their turn, within their time.
+        concurrent: u32 = "16";
+        /// How many bytes a query reads ahead of what it has merged. More: faster over a slow store, more memory a query.
+        look_ahead_bytes: Bytes = "8MiB";
+        /// How many bytes of chunk footers stay in memory.
+        footer_cache_bytes: Bytes = "64MiB";
+    }
+}
+
+settings! {
+    /// Each role's own port for Prometheus (`/metrics`) and probes (`/health`, `/ready`). They need no credential and name no
+    /// tenant.
+    Metrics "metrics." {
+        /// The ingestor's.
+        ingestor_listen: SocketAddr = "127.0.0.1:8081";
+        /// The processor's.
+        processor_listen: SocketAddr = "127.0.0.1:8082";
+        /// The query service's.
+        query_listen: SocketAddr = "127.0.0.1:8083";
+    }
+}
+
+/// Who may do what.
+#[derive(Clone, Debug)]
+pub struct Auth {
+    /// The API tokens; none: open mode, on loopback only.
+    pub tokens: Vec<TokenRow>,
+}
+
+impl Auth {
+    /// The key of [`Auth::tokens`], which is read as rows.
+    pub(super) const TOKENS: Key = Key {
+        name: "auth.tokens",
+        aliases: &[],
+        shape: Shape::Rows,
+        default: "",
+        dev_default: None,
+        doc: &[
+            "API tokens: `[[auth.tokens]]` with `id`, `sha256`, `tenant`, `scopes` and, if it ends, `expires`.",
+            "`loglake token new` prints a token and its row. None: open mode, where everybody is the tenant they say.",
+            "In the environment: the same rows as an inline TOML array.",
+        ],
+        hides: |_| false,
+    };
+
+    pub(super) fn read(values: &mut Values) -> Self {
+        Self { tokens: values.take_tokens() }
+    }
+}
+
+/// All keys, section by section.
+pub fn keys() -> impl Iterator<Item = &'static Key> {
+    const TOKENS: &[Key] = &[Auth::TOKENS];
+    [
+        Config::KEYS,
+        Broker::KEYS,
+        Store::KEYS,
+        Index::KEYS,
+        Processor::KEYS,
+        Ingest::KEYS,
+        Query::KEYS,
+        Metrics::KEYS,
+        TOKENS,
+    ]
+    .into_iter()
+    .flatten()
+}

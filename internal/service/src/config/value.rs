@@ -1,0 +1,367 @@
+use std::fmt;
+use std::net::{IpAddr, Ipv4Addr, SocketAddr};
+use std::path::PathBuf;
+use std::time::Duration;
+
+use tracing_subscriber::EnvFilter;
+
+use super::{Bytes, Secret, Shape, span};
+
+/// What a key's value can be: read from text, shown as text.
+pub trait Value: Sized {
+    /// What it looks like in the file.
+    const SHAPE: Shape;
+
+    /// Reads it. `Err` says what is wrong and what would be right.
+    ///
+    /// # Errors
+    /// A sentence for the person who wrote the value. It does not repeat a secret.
+    fn read(text: &str) -> Result<Self, String>;
+
+    /// Shows it, without what is secret.
+    fn show(&self) -> String;
+
+    /// Whether `text` holds a secret.
+    fn hides(_text: &str) -> bool {
+        false
+    }
+}
+
+impl<T: Value> Value for Option<T> {
+    const SHAPE: Shape = T::SHAPE;
+
+    fn read(text: &str) -> Result<Self, String> {
+        if text.is_empty() { Ok(None) } else { T::read(text).map(Some) }
+    }
+
+    fn show(&self) -> String {
+        self.as_ref().map(T::show).unwrap_or_default()
+    }
+
+    fn hides(text: &str) -> bool {
+        T::hides(text)
+    }
+}
+
+impl Value for String {
+    const SHAPE: Shape = Shape::Text;
+
+    fn read(text: &str) -> Result<Self, String> {
+        if text.chars().any(char::is_control) {
+            return Err("holds a control character".to_owned());
+        }
+        Ok(text.to_owned())
+    }
+
+    fn show(&self) -> String {
+        self.clone()
+    }
+}
+
+impl Value for PathBuf {
+    const SHAPE: Shape = Shape::Text;
+
+    fn read(text: &str) -> Result<Self, String> {
+        String::read(text).map(Self::from)
+    }
+
+    fn show(&self) -> String {
+        self.display().to_string()
+    }
+}
+
+impl Value for bool {
+    const SHAPE: Shape = Shape::Switch;
+
+    fn read(text: &str) -> Result<Self, String> {
+        match text {
+            "true" => Ok(true),
+            "false" => Ok(false),
+            _ => Err(format!("\"{text}\" is neither true nor false")),
+        }
+    }
+
+    fn show(&self) -> String {
+        self.to_string()
+    }
+}
+
+impl Value for u32 {
+    const SHAPE: Shape = Shape::Whole;
+
+    fn read(text: &str) -> Result<Self, String> {
+        text.parse().map_err(|_| format!("\"{text}\" is not a whole number from 0 to {}", Self::MAX))
+    }
+
+    fn show(&self) -> String {
+        self.to_string()
+    }
+}
+
+impl Value for Bytes {
+    const SHAPE: Shape = Shape::Amount;
+
+    fn read(text: &str) -> Result<Self, String> {
+        Self::parse(text)
+    }
+
+    fn show(&self) -> String {
+        self.to_string()
+    }
+}
+
+impl Value for Duration {
+    const SHAPE: Shape = Shape::Span;
+
+    fn read(text: &str) -> Result<Self, String> {
+        span::parse(text)
+    }
+
+    fn show(&self) -> String {
+        span::show(*self)
+    }
+}
+
+impl Value for Secret {
+    const SHAPE: Shape = Shape::Text;
+
+    fn read(text: &str) -> Result<Self, String> {
+        Ok(Self::new(text))
+    }
+
+    fn show(&self) -> String {
+        "(hidden)".to_owned()
+    }
+
+    fn hides(_text: &str) -> bool {
+        true
+    }
+}
+
+impl Value for SocketAddr {
+    const SHAPE: Shape = Shape::Text;
+
+    fn read(text: &str) -> Result<Self, String> {
+        if let Some(port) = text.strip_prefix("localhost:").and_then(|port| port.parse().ok()) {
+            return Ok(Self::new(IpAddr::V4(Ipv4Addr::LOCALHOST), port));
+        }
+        text.parse().map_err(|_| format!("\"{text}\" is not an address to listen on; write it like \"127.0.0.1:8080\""))
+    }
+
+    fn show(&self) -> String {
+        self.to_string()
+    }
+}
+
+/// The name of a cluster: 1 to 64 of `a-z 0-9 - _ .`, beginning with a letter or a digit.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct ClusterName(String);
+
+impl ClusterName {
+    /// The name as text.
+    #[must_use]
+    pub fn as_str(&self) -> &str {
+        &self.0
+    }
+}
+
+impl Value for ClusterName {
+    const SHAPE: Shape = Shape::Text;
+
+    fn read(text: &str) -> Result<Self, String> {
+        let good = |c: u8| c.is_ascii_lowercase() || c.is_ascii_digit() || matches!(c, b'-' | b'_' | b'.');
+        match text.as_bytes() {
+            [first, ..] if first.is_ascii_alphanumeric() && text.len() <= 64 && text.bytes().all(good) => {
+                Ok(Self(text.to_owned()))
+            }
+            _ => Err(format!(
+                "\"{text}\" is not a cluster's name: 1 to 64 of a-z 0-9 - _ . beginning with a letter or a digit"
+            )),
+        }
+    }
+
+    fn show(&self) -> String {
+        self.0.clone()
+    }
+}
+
+/// Servers, each `host:port`; at least one.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Addresses(Vec<String>);
+
+impl Addresses {
+    /// The servers.
+    #[must_use]
+    pub fn as_slice(&self) -> &[String] {
+        &self.0
+    }
+
+    /// The servers with commas between.
+    #[must_use]
+    pub fn joined(&self) -> String {
+        self.0.join(",")
+    }
+}
+
+impl Value for Addresses {
+    const SHAPE: Shape = Shape::List;
+
+    fn read(text: &str) -> Result<Self, String> {
+        text.split(',').map(|one| host_and_port(one.trim()).map(str::to_owned)).collect::<Result<_, _>>().map(Self)
+    }
+
+    fn show(&self) -> String {
+        self.joined()
+    }
+}
+
+/// An address that others are told to call: always `http://host:port`.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Advertised(String);
+
+impl Advertised {
+    /// The address as a URL.
+    #[must_use]
+    pub fn url(&self) -> &str {
+        &self.0
+    }
+}
+
+impl Value for Advertised {
+    const SHAPE: Shape = Shape::Text;
+
+    fn read(text: &str) -> Result<Self, String> {
+        host_and_port(text.strip_prefix("http://").unwrap_or(text)).map(|address| Self(format!("http://{address}")))
+    }
+
+    fn show(&self) -> String {
+        self.0.clone()
+    }
+}
+
+/// Where Redis is, as a URL.
+#[derive(Clone, PartialEq, Eq)]
+pub struct RedisAddress(String);
+
+impl RedisAddress {
+    /// The URL; it may hold a password.
+    #[must_use]
+    pub fn url(&self) -> &str {
+        &self.0
+    }
+}
+
+impl fmt::Debug for RedisAddress {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(&self.show())
+    }
+}
+
+impl Value for RedisAddress {
+    const SHAPE: Shape = Shape::Text;
+
+    fn read(text: &str) -> Result<Self, String> {
+        let wrong =
+            || "is not where a Redis is; write it like \"127.0.0.1:6379\" or \"redis://user:password@host:6379/0\"";
+        let rest = match text.split_once("://") {
+            Some(("redis", rest)) => rest,
+            Some((scheme, _)) => return Err(format!("\"{scheme}://\" is not spoken here; use \"redis://\"")),
+            None => text,
+        };
+        let address = rest.rsplit_once('@').map_or(rest, |(_, address)| address);
+        let (address, database) =
+            address.split_once('/').map_or((address, ""), |(address, database)| (address, database));
+        if host_and_port(address).is_err() || !database.bytes().all(|byte| byte.is_ascii_digit()) {
+            return Err(wrong().to_owned());
+        }
+        Ok(Self(format!("redis://{rest}")))
+    }
+
+    fn show(&self) -> String {
+        match self.0.rsplit_once('@') {
+            Some((_, address)) => format!("redis://(hidden)@{address}"),
+            None => self.0.clone(),
+        }
+    }
+
+    fn hides(text: &str) -> bool {
+        text.contains('@')
+    }
+}
+
+/// What is logged, as a filter by level and part.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct LogFilter(String);
+
+impl LogFilter {
+    /// The filter as it was written.
+    #[must_use]
+    pub fn as_str(&self) -> &str {
+        &self.0
+    }
+}
+
+impl Value for LogFilter {
+    const SHAPE: Shape = Shape::Text;
+
+    fn read(text: &str) -> Result<Self, String> {
+        // The filter takes a lone unknown word for the name of a part, and then shows nothing.
+        let is_level = |word: &str| matches!(word, "off" | "error" | "warn" | "info" | "debug" | "trace");
+        let levels_are_known = text.split(',').all(|part| {
+            let level = part.rsplit_once('=').map_or(part, |(_, level)| level).trim().to_ascii_lowercase();
+            is_level(&level)
+        });
+        if !levels_are_known || EnvFilter::builder().parse(text).is_err() {
+            return Err(format!(
+                "\"{text}\" is not a level: error, warn, info, debug, trace, or info,loglake_query=debug"
+            ));
+        }
+        Ok(Self(text.to_owned()))
+    }
+
+    fn show(&self) -> String {
+        self.0.clone()
+    }
+}
+
+/// How it is logged.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum LogFormat {
+    /// One JSON object a line.
+    Json,
+    /// One line of text an event.
+    Text,
+}
+
+impl Value for LogFormat {
+    const SHAPE: Shape = Shape::Text;
+
+    fn read(text: &str) -> Result<Self, String> {
+        match text {
+            "json" => Ok(Self::Json),
+            "text" => Ok(Self::Text),
+            _ => Err(format!("\"{text}\" is neither json nor text")),
+        }
+    }
+
+    fn show(&self) -> String {
+        match self {
+            Self::Json => "json".to_owned(),
+            Self::Text => "text".to_owned(),
+        }
+    }
+}
+
+/// Checks `host:port`: a name, an IPv4 address or an IPv6 one in brackets, and a port that is not 0.
+fn host_and_port(text: &str) -> Result<&str, String> {
+    let wrong = || format!("\"{text}\" is not an address; write it like \"host:9092\"");
+    let (host, port) = text.rsplit_once(':').ok_or_else(wrong)?;
+    let is_host = match host.strip_prefix('[').and_then(|host| host.strip_suffix(']')) {
+        Some(inner) => inner.parse::<std::net::Ipv6Addr>().is_ok(),
+        None => !host.is_empty() && host.bytes().all(|c| c.is_ascii_alphanumeric() || matches!(c, b'-' | b'.' | b'_')),
+    };
+    match port.parse::<u16>() {
+        Ok(1..) if is_host => Ok(text),
+        _ => Err(wrong()),
+    }
+}
