@@ -70,14 +70,17 @@ impl Level {
         lower.copy_from_slice(text.as_bytes());
         lower.make_ascii_lowercase();
         Some(match &*lower {
-            b"trace" | b"trc" | b"finest" | b"finer" | b"verbose" | b"v" | b"t" | b"trace2" | b"trace3" | b"trace4" => Self::Trace,
+            b"trace" | b"trc" | b"finest" | b"finer" | b"verbose" | b"v" | b"t" | b"trace2" | b"trace3" | b"trace4" => {
+                Self::Trace
+            }
             b"debug" | b"dbg" | b"d" | b"fine" | b"config" | b"debug2" | b"debug3" | b"debug4" => Self::Debug,
-            b"info" | b"inf" | b"i" | b"information" | b"informational" | b"notice" | b"note" | b"n" | b"default" | b"info2"
-            | b"info3" | b"info4" | b"ok" | b"success" => Self::Info,
+            b"info" | b"inf" | b"i" | b"information" | b"informational" | b"notice" | b"note" | b"n" | b"default"
+            | b"info2" | b"info3" | b"info4" | b"ok" | b"success" => Self::Info,
             b"warn" | b"warning" | b"wrn" | b"w" | b"warn2" | b"warn3" | b"warn4" => Self::Warn,
-            b"error" | b"err" | b"e" | b"eror" | b"severe" | b"failure" | b"fail" | b"error2" | b"error3" | b"error4" => Self::Error,
-            b"fatal" | b"ftl" | b"f" | b"critical" | b"crit" | b"c" | b"alert" | b"emergency" | b"emerg" | b"panic" | b"fatal2"
-            | b"fatal3" | b"fatal4" => Self::Fatal,
+            b"error" | b"err" | b"e" | b"eror" | b"severe" | b"failure" | b"fail" | b"error2" | b"error3"
+            | b"error4" => Self::Error,
+            b"fatal" | b"ftl" | b"f" | b"critical" | b"crit" | b"c" | b"alert" | b"emergency" | b"emerg" | b"panic"
+            | b"fatal2" | b"fatal3" | b"fatal4" => Self::Fatal,
             _ => return text.parse::<i64>().ok().and_then(Self::from_number),
         })
     }

@@ -3,9 +3,12 @@ use std::sync::atomic::{AtomicBool, Ordering};
 
 use parking_lot::Mutex;
 
+/// A role's name and whether it can serve.
+type Role = (&'static str, Arc<AtomicBool>);
+
 /// Which roles of this process can serve. Clones share it.
 #[derive(Clone, Debug, Default)]
-pub struct Readiness(Arc<Mutex<Vec<(&'static str, Arc<AtomicBool>)>>>);
+pub struct Readiness(Arc<Mutex<Vec<Role>>>);
 
 /// One role's part of a [`Readiness`]; not ready until it says so.
 #[derive(Clone, Debug)]

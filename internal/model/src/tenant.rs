@@ -26,7 +26,9 @@ impl TenantName {
         let bytes = text.as_bytes();
         let good = |byte: &u8| byte.is_ascii_alphanumeric() || matches!(byte, b'_' | b'-');
         match bytes.first() {
-            Some(first) if first.is_ascii_alphanumeric() && bytes.len() <= Self::MAX_BYTES && bytes.iter().all(good) => {
+            Some(first)
+                if first.is_ascii_alphanumeric() && bytes.len() <= Self::MAX_BYTES && bytes.iter().all(good) =>
+            {
                 Ok(Self(text.into()))
             }
             _ => Err(InvalidTenant),

@@ -59,7 +59,7 @@ impl Timestamp {
         let moment = OffsetDateTime::parse(text, &Rfc3339).map_err(|_| InvalidTimestamp::Malformed)?;
         let ns = moment.unix_timestamp_nanos();
         match i64::try_from(ns) {
-            Ok(ns) if ns >= 0 && ns < i64::MAX => Ok(Self(ns)),
+            Ok(ns) if (0..i64::MAX).contains(&ns) => Ok(Self(ns)),
             _ if ns < 0 => Err(InvalidTimestamp::Negative),
             _ => Err(InvalidTimestamp::Overflow),
         }
@@ -97,9 +97,9 @@ impl Timestamp {
             return None;
         }
         let number = |from: usize, to: usize| {
-            text[from..to].iter().try_fold(0_i64, |sum, digit| {
-                digit.is_ascii_digit().then(|| sum * 10 + i64::from(digit - b'0'))
-            })
+            text[from..to]
+                .iter()
+                .try_fold(0_i64, |sum, digit| digit.is_ascii_digit().then(|| sum * 10 + i64::from(digit - b'0')))
         };
         let (year, month, day) = (number(0, 4)?, number(5, 7)?, number(8, 10)?);
         let (hour, minute, second, nanos) = (number(11, 13)?, number(14, 16)?, number(17, 19)?, number(20, 29)?);
@@ -150,7 +150,10 @@ mod tests {
     fn known_moments() {
         assert_eq!(Timestamp(0).to_string(), "1970-01-01T00:00:00.000000000Z");
         assert_eq!(Timestamp(i64::MAX).to_string(), "2262-04-11T23:47:16.854775807Z");
-        assert_eq!(Timestamp::parse("2024-02-29T12:00:00.5+02:00").unwrap().to_string(), "2024-02-29T10:00:00.500000000Z");
+        assert_eq!(
+            Timestamp::parse("2024-02-29T12:00:00.5+02:00").unwrap().to_string(),
+            "2024-02-29T10:00:00.500000000Z"
+        );
         assert_eq!(Timestamp::parse("1700000000000"), Ok(Timestamp(1_700_000_000_000_000_000)));
         assert_eq!(Timestamp::from_integer(1_700_000_000), Ok(Timestamp(1_700_000_000_000_000_000)));
         assert_eq!(Timestamp::from_integer(-1), Err(InvalidTimestamp::Negative));

@@ -32,7 +32,7 @@ impl Window {
     /// Whether `at_ns` lies inside.
     #[must_use]
     pub fn contains(self, at_ns: i64) -> bool {
-        self.start_ns <= at_ns && at_ns < self.end_ns()
+        at_ns.checked_sub(self.start_ns).is_some_and(|since| (0..self.length_ns).contains(&since))
     }
 
     /// The folder of the window's chunks: `data/tenant=<t>/service=<s>/date=YYYY-MM-DD/hour=HH`, with `minute=MM` added
@@ -57,5 +57,9 @@ mod tests {
         let folder = window.folder(&TenantName::parse("t").unwrap(), &Service::parse("a/b").unwrap());
         assert_eq!(folder, "data/tenant=t/service=a%2Fb/date=2023-11-14/hour=22");
         assert!(window.contains(1_700_000_000_000_000_000) && !window.contains(window.end_ns()));
+        assert!(
+            Window::holding(i64::MAX, Window::HOUR_NS).contains(i64::MAX),
+            "the last window is cut off by the end of time"
+        );
     }
 }

@@ -1,0 +1,179 @@
+use loglake_index::{Change, SessionChange, Watermark};
+use loglake_model::ChunkMeta;
+use serde::{Deserialize, Serialize};
+use sha2::{Digest, Sha256};
+
+use crate::Error;
+
+/// The version of the entry's format that this program writes and reads.
+pub const ENTRY_VERSION: u32 = 1;
+/// A flush is made before its entry would outgrow this: one small PUT.
+pub const TARGET_ENTRY_BYTES: usize = 4 << 20;
+/// No entry is larger: a single broker message of thousands of streams may pass the target, never this.
+pub const MAX_ENTRY_BYTES: usize = 32 << 20;
+
+/// One change of a partition's live set. Stored as JSON; created, never replaced.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Entry {
+    /// [`ENTRY_VERSION`].
+    pub version: u32,
+    /// Its place in the chain, from 1.
+    pub seq: u64,
+    /// The predecessor's `next`: the first offset this entry covers.
+    pub start: u64,
+    /// The offset to consume from after it; equal to `start` for jobs, which take nothing from the broker.
+    pub next: u64,
+    /// Chunks that become live.
+    pub adds: Vec<ChunkMeta>,
+    /// Chunks that are live at the predecessor and no more afterwards.
+    pub removes: Vec<ChunkMeta>,
+    /// Names this attempt: an object read back with it is this writer's own.
+    pub nonce: String,
+    /// Who wrote it, for people: role, host, process.
+    pub writer: String,
+    /// The highest leader epoch among the messages covered; `None` where the broker has none.
+    pub leader_epoch: Option<i32>,
+    /// What changed of client sessions.
+    pub sessions: Vec<SessionChange>,
+    /// Where the messages of this range that could not be read are.
+    pub quarantine: Option<QuarantineRef>,
+    /// A range of offsets given up on purpose.
+    pub gap: Option<Gap>,
+    /// SHA-256 of the predecessor's stored bytes, in hex; empty for the first. Only checks read it.
+    pub previous_hash: String,
+}
+
+/// The object that holds an entry's unreadable messages.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct QuarantineRef {
+    /// The object's key.
+    pub key: String,
+    /// Its length, in bytes.
+    pub length: u64,
+    /// CRC-32C of the whole object.
+    pub checksum: u32,
+    /// The offsets of the messages in it, ascending.
+    pub offsets: Vec<u64>,
+}
+
+/// Offsets that no chunk will ever hold, by an explicit decision.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Gap {
+    /// The first offset lost.
+    pub from: u64,
+    /// The first offset after the gap.
+    pub to: u64,
+    /// Why.
+    pub reason: String,
+}
+
+impl Entry {
+    /// The stored bytes. The same entry always gives the same bytes, so a retry sends what the first attempt did.
+    ///
+    /// # Errors
+    /// `TooLarge` over [`MAX_ENTRY_BYTES`].
+    pub fn encode(&self) -> Result<Vec<u8>, Error> {
+        let bytes = serde_json::to_vec(self)
+            .map_err(|error| Error::Corrupt { key: format!("entry {}", self.seq), what: error.to_string() })?;
+        if bytes.len() > MAX_ENTRY_BYTES {
+            return Err(Error::TooLarge { bytes: bytes.len(), max: MAX_ENTRY_BYTES });
+        }
+        Ok(bytes)
+    }
+
+    /// Reads stored bytes of the object at `key`, which should be entry `seq`.
+    ///
+    /// # Errors
+    /// `Newer` for a later version, `Corrupt` for everything else that is not such an entry.
+    pub fn decode(key: &str, seq: u64, bytes: &[u8]) -> Result<Self, Error> {
+        #[derive(Deserialize)]
+        struct Version {
+            version: u32,
+        }
+        let corrupt = |what: String| Error::Corrupt { key: key.to_owned(), what };
+        let Version { version } = serde_json::from_slice(bytes).map_err(|error| corrupt(error.to_string()))?;
+        if version > ENTRY_VERSION {
+            return Err(Error::Newer { key: key.to_owned(), what: format!("entry version {version}") });
+        }
+        let entry: Self = serde_json::from_slice(bytes).map_err(|error| corrupt(error.to_string()))?;
+        if entry.seq != seq {
+            return Err(corrupt(format!("it says that it is entry {}", entry.seq)));
+        }
+        if entry.next < entry.start {
+            return Err(corrupt(format!("next {} lies before start {}", entry.next, entry.start)));
+        }
+        Ok(entry)
+    }
+
+    /// SHA-256 of stored bytes, in hex: the successor's `previous_hash`.
+    #[must_use]
+    pub fn hash(bytes: &[u8]) -> String {
+        Sha256::digest(bytes).iter().map(|byte| format!("{byte:02x}")).collect()
+    }
+
+    /// What the index needs of it.
+    #[must_use]
+    pub fn change(&self) -> Change {
+        Change {
+            seq: self.seq,
+            next: self.next,
+            adds: self.adds.clone(),
+            removes: self.removes.clone(),
+            sessions: self.sessions.clone(),
+        }
+    }
+
+    /// The index's watermark once it is applied.
+    #[must_use]
+    pub fn watermark(&self) -> Watermark {
+        Watermark { seq: self.seq, next: self.next }
+    }
+}
+
+#[cfg(test)]
+pub(crate) mod tests {
+    use super::*;
+
+    pub(crate) fn entry(seq: u64, start: u64, next: u64) -> Entry {
+        Entry {
+            version: ENTRY_VERSION,
+            seq,
+            start,
+            next,
+            adds: Vec::new(),
+            removes: Vec::new(),
+            nonce: format!("nonce-{seq}-{start}-{next}"),
+            writer: "test".to_owned(),
+            leader_epoch: Some(3),
+            sessions: Vec::new(),
+            quarantine: None,
+            gap: None,
+            previous_hash: String::new(),
+        }
+    }
+
+    #[test]
+    fn entries_come_back_and_strangers_are_refused() {
+        let entry = entry(4, 10, 20);
+        let bytes = entry.encode().unwrap();
+        assert_eq!(Entry::decode("k", 4, &bytes).unwrap(), entry);
+        assert!(matches!(Entry::decode("k", 5, &bytes), Err(Error::Corrupt { .. })));
+        assert!(matches!(Entry::decode("k", 4, &bytes[..bytes.len() - 1]), Err(Error::Corrupt { .. })));
+        let newer = String::from_utf8(bytes.clone()).unwrap().replace("\"version\":1", "\"version\":2");
+        assert!(matches!(Entry::decode("k", 4, newer.as_bytes()), Err(Error::Newer { .. })));
+        let unknown = String::from_utf8(bytes).unwrap().replace("\"seq\"", "\"extra\":1,\"seq\"");
+        assert!(matches!(Entry::decode("k", 4, unknown.as_bytes()), Err(Error::Corrupt { .. })));
+    }
+
+    #[test]
+    fn the_stored_form_of_version_1_stays() {
+        let text = String::from_utf8(entry(1, 0, 5).encode().unwrap()).unwrap();
+        assert_eq!(
+            text,
+            r#"{"version":1,"seq":1,"start":0,"next":5,"adds":[],"removes":[],"nonce":"nonce-1-0-5","writer":"test","leader_epoch":3,"sessions":[],"quarantine":null,"gap":null,"previous_hash":""}"#
+        );
+    }
+}

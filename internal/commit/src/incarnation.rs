@@ -1,0 +1,69 @@
+use bytes::Bytes;
+use loglake_model::{Clock, Timestamp};
+use loglake_store::{Create, ObjectStore, list_all};
+use serde::{Deserialize, Serialize};
+
+use crate::Error;
+use crate::keys::incarnations_folder;
+
+/// The largest incarnation object read, in bytes.
+const MAX_BYTES: u64 = 64 << 10;
+
+/// One life of the topic, as it is stored.
+#[derive(Debug, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+struct Incarnation {
+    version: u32,
+    topic_id: String,
+    partitions: u32,
+    created: String,
+}
+
+/// The small number of the topic life `topic_id`, assigned by conditional create the first time it is seen.
+///
+/// A topic made anew starts at offset 0 again: without this number every new record would look committed already.
+///
+/// # Errors
+/// `Corrupt` when a stored life cannot be read; `Unavailable`.
+pub async fn incarnation(
+    store: &dyn ObjectStore,
+    cluster: &str,
+    topic_id: &str,
+    partitions: u32,
+    clock: &dyn Clock,
+) -> Result<u32, Error> {
+    let folder = incarnations_folder(cluster);
+    loop {
+        let mut next = 0_u32;
+        for object in list_all(store, &folder).await? {
+            let corrupt = |what: String| Error::Corrupt { key: object.key.clone(), what };
+            let number = object.key.strip_prefix(&folder).and_then(|name| name.strip_suffix(".json"));
+            let number: u32 =
+                number.and_then(|number| number.parse().ok()).ok_or_else(|| corrupt("it has no number".to_owned()))?;
+            let bytes = store.get(&object.key, MAX_BYTES).await?;
+            let life: Incarnation = serde_json::from_slice(&bytes).map_err(|error| corrupt(error.to_string()))?;
+            if life.version != 1 {
+                return Err(Error::Newer { key: object.key, what: format!("incarnation version {}", life.version) });
+            }
+            if life.topic_id == topic_id {
+                return Ok(number);
+            }
+            next = next.max(number + 1);
+        }
+        let life = Incarnation {
+            version: 1,
+            topic_id: topic_id.to_owned(),
+            partitions,
+            created: Timestamp(clock.now_ns()).to_string(),
+        };
+        let key = format!("{folder}{next}.json");
+        let body =
+            serde_json::to_vec(&life).map_err(|error| Error::Corrupt { key: key.clone(), what: error.to_string() })?;
+        if store.create(&key, Bytes::from(body)).await? == Create::Created {
+            tracing::info!(incarnation = next, topic_id, "new incarnation of the topic");
+        } else {
+            tokio::time::sleep(std::time::Duration::from_millis(50)).await;
+        }
+        // Read back what won, whoever wrote it.
+    }
+}
