@@ -1,6 +1,8 @@
 //! The committed text `proto/snapshot.txt` says what the wire looks like; a change of the wire shows as a change of it.
 //! `UPDATE_SNAPSHOT=1 cargo test -p loglake-api --test snapshot` writes it anew.
 
+#![allow(clippy::unwrap_used, reason = "test")]
+
 use std::fmt::Write as _;
 
 use prost::Message as _;

@@ -1,1 +1,25 @@
-//! loglake-auth
+//! Who is calling, for whom, and what they may do: credentials become a [`Caller`] with a tenant and scopes.
+//!
+//! A [`loglake_model::TenantId`] is made only in this crate, out of a credential that was checked. Start with
+//! [`Authenticator::authenticate`]. How roles prove themselves to one another is in [`internal`], the keys that come from
+//! the cluster's secret in [`keys`].
+
+mod authenticator;
+mod caller;
+mod config;
+mod credential;
+mod error;
+mod hex;
+pub mod internal;
+pub mod keys;
+mod listen;
+mod scope;
+mod token;
+
+pub use authenticator::Authenticator;
+pub use caller::Caller;
+pub use config::{TokenConfig, tokens_from};
+pub use error::Error;
+pub use listen::require_loopback;
+pub use scope::Scope;
+pub use token::{NewToken, Token, new_token};

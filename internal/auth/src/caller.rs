@@ -1,0 +1,87 @@
+use loglake_model::{TenantId, TenantName};
+use tracing::warn;
+
+use crate::Error;
+
+/// Who makes a request, as its credential said.
+#[derive(Clone, Debug)]
+pub struct Caller {
+    tenant: TenantId,
+    /// Nobody has chosen the tenant yet: open mode without `X-Scope-OrgID`.
+    may_choose: bool,
+    /// Open mode: there was no credential.
+    is_open: bool,
+    token_id: Option<String>,
+    expires_ns: Option<i64>,
+}
+
+impl Caller {
+    /// The caller whom a checked token speaks for.
+    #[expect(clippy::disallowed_methods, reason = "this is the crate that makes a TenantId, out of a checked token")]
+    pub(crate) fn by_token(token: &crate::Token) -> Self {
+        Self {
+            tenant: TenantId::from_credential(token.tenant.clone()),
+            may_choose: false,
+            is_open: false,
+            token_id: Some(token.id.clone()),
+            expires_ns: token.expires_ns,
+        }
+    }
+
+    /// A caller in open mode, who has chosen a tenant, or gets `fallback`.
+    #[expect(clippy::disallowed_methods, reason = "in open mode the choice stands for the credential")]
+    pub(crate) fn open(chosen: Option<TenantName>, fallback: &TenantName) -> Self {
+        Self {
+            may_choose: chosen.is_none(),
+            tenant: TenantId::from_credential(chosen.unwrap_or_else(|| fallback.clone())),
+            is_open: true,
+            token_id: None,
+            expires_ns: None,
+        }
+    }
+
+    /// The tenant on whose behalf everything in this request is done, unless its body chose one: see [`Caller::claim`].
+    #[must_use]
+    pub fn tenant(&self) -> &TenantId {
+        &self.tenant
+    }
+
+    /// The id of the token used; `None` in open mode.
+    #[must_use]
+    pub fn token_id(&self) -> Option<&str> {
+        self.token_id.as_deref()
+    }
+
+    /// Checks that the credential is still valid at `now_ns`; for streams that outlive it.
+    ///
+    /// # Errors
+    /// `Unauthenticated` once it has expired.
+    pub fn check(&self, now_ns: i64) -> Result<(), Error> {
+        match self.expires_ns {
+            Some(expires_ns) if now_ns >= expires_ns => Err(Error::Unauthenticated),
+            _ => Ok(()),
+        }
+    }
+
+    /// The tenant of a request that names one in its body, as `tenant_id`. It may repeat the credential's; in open mode it
+    /// chooses, where `X-Scope-OrgID` has not.
+    ///
+    /// # Errors
+    /// `Invalid` when it is no tenant's name; `Forbidden` when it is another tenant than the credential's, or than that of
+    /// `X-Scope-OrgID`.
+    #[expect(clippy::disallowed_methods, reason = "in open mode the choice stands for the credential")]
+    pub fn claim(&self, tenant_id: &str) -> Result<TenantId, Error> {
+        let place = "tenant_id";
+        let name = TenantName::parse(tenant_id).map_err(|source| Error::InvalidTenant { place, source })?;
+        if name == *self.tenant.name() {
+            Ok(self.tenant.clone())
+        } else if self.may_choose {
+            Ok(TenantId::from_credential(name))
+        } else if self.is_open {
+            Err(Error::TwoTenants)
+        } else {
+            warn!(token = self.token_id, tenant = %self.tenant, claimed = %name, place, "other tenant refused");
+            Err(Error::OtherTenant(name))
+        }
+    }
+}
