@@ -45,7 +45,7 @@ impl Bytes {
 impl fmt::Display for Bytes {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let names = ["TiB", "GiB", "MiB", "KiB"];
-        let whole = UNITS.iter().zip(names).find(|((_, unit), _)| self.0 >= *unit && self.0 % unit == 0);
+        let whole = UNITS.iter().zip(names).find(|((_, unit), _)| self.0 >= *unit && self.0.is_multiple_of(*unit));
         match whole {
             Some(((_, unit), name)) => write!(f, "{}{name}", self.0 / unit),
             None => write!(f, "{}B", self.0),

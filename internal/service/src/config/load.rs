@@ -43,6 +43,16 @@ pub struct Sources {
     pub data: Option<PathBuf>,
 }
 
+impl Sources {
+    /// This process's environment, and the file that `LOGLAKE_CONFIG` names in it.
+    #[must_use]
+    pub fn of_process() -> Self {
+        let environment: Vec<_> = std::env::vars_os().collect();
+        let file = environment.iter().find(|(name, _)| name == "LOGLAKE_CONFIG").map(|(_, value)| PathBuf::from(value));
+        Self { file, environment, ..Self::default() }
+    }
+}
+
 /// Reads the configuration of a `role`: file, then environment, then flags. Also returns every value with its place, in the
 /// order of [`keys`].
 ///

@@ -75,7 +75,7 @@ fn bounds(config: &Config, values: &mut Values) {
     let second = Duration::from_secs(1);
     let hour = Duration::from_secs(3600);
 
-    rule((1..=4096).contains(&broker.partitions), "broker.partitions", "must be from 1 to 4096");
+    rule((1..=1024).contains(&broker.partitions), "broker.partitions", "must be from 1 to 1024");
     rule(broker.replication.is_none_or(|n| (1..=32).contains(&n)), "broker.replication", "must be from 1 to 32");
     let is_name = |text: &str| {
         (1..=200).contains(&text.len())

@@ -92,7 +92,7 @@ fn read_row(
         });
     let expires = date.or_else(|| text("expires", false));
     let scopes = table.iter().find(|(name, _)| name.get_ref() == "scopes").map(|(_, value)| value);
-    let list = scopes.and_then(|value| texts(value));
+    let list = scopes.and_then(texts);
     if list.is_none() {
         let at = scopes.map_or(at.clone(), |value| place(value.span().start));
         values.problem(at, format!("{key}.scopes"), "is a list of \"ingest\", \"query\", \"admin\", with at least one");

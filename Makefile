@@ -1,0 +1,73 @@
+# Everything that is done with this project. `make help` says what there is.
+SHELL := /bin/bash
+.SHELLFLAGS := -euo pipefail -c
+.DEFAULT_GOAL := help
+
+CARGO ?= cargo
+DATA ?= data
+# What `generate-logs` sends, and where to: any argument of `loglake-agent generate`.
+GENERATE ?= --rate 1000 --duration 30s
+# Any argument of `loglake-bench`.
+BENCH ?=
+
+BUILD := $(CARGO) build --release --locked
+RUN := $(CARGO) run --release --locked --quiet
+
+.PHONY: help run test check fmt lint bench proto build generate-logs stack stack-down \
+  run-ingestor run-processor run-query test-integration clean fmt-check
+
+help: ## Lists what there is to make
+	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  %-18s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
+
+run: ## Builds and starts everything in one process, kept in ./data (DATA=folder), on loopback
+	@$(BUILD) -p loglake --bins
+	@exec "$$($(CARGO) metadata --format-version 1 --no-deps | sed 's/.*"target_directory":"\([^"]*\)".*/\1/')/release/loglake" dev --data '$(DATA)'
+
+build: ## Builds the programs, optimised: loglake and loglake-agent
+	$(BUILD) -p loglake -p loglake-agent --bins
+
+test: ## Runs all tests, those on real Kafka, Redis and MinIO too; installs what they need
+	@test/tools/test.sh
+
+test-integration: ## Runs only the tests of whole programs and of real servers
+	@test/tools/test.sh integration
+
+check: fmt-check lint test ## Checks the format, lints, and runs all tests: what CI does
+
+fmt: ## Formats the source
+	$(CARGO) fmt --all
+
+fmt-check:
+	$(CARGO) fmt --all --check
+
+lint: ## Lints: clippy, documentation, arrows between crates, banned crates, licences
+	@test/tools/lint.sh
+
+bench: ## Measures CPU, memory, bytes at rest and latencies on a seeded corpus (BENCH=arguments)
+	@$(BUILD) -p loglake -p loglake-agent -p loglake-load --bins
+	@$(RUN) -p loglake-load --bin loglake-bench -- $(BENCH)
+
+proto: ## Checks the Protobuf files, and renders the snapshot of what they declare
+	UPDATE_SNAPSHOT=1 $(CARGO) test --locked --quiet -p loglake-api
+	@git diff --stat -- api/proto
+
+generate-logs: ## Sends made-up logs to a running server (GENERATE=arguments)
+	@$(RUN) -p loglake-agent -- generate $(GENERATE)
+
+stack: ## Starts real Kafka, Redis and MinIO and the three roles on them (INGESTORS=2 PROCESSORS=2 QUERIES=2)
+	@deploy/local/stack.sh up
+
+stack-down: ## Stops what `make stack` started; the data stays in ./.stack
+	@deploy/local/stack.sh down
+
+run-ingestor: ## Runs an ingestor in the foreground on the servers of `make stack`
+	@deploy/local/stack.sh run ingestor
+
+run-processor: ## Runs a processor in the foreground on the servers of `make stack`
+	@deploy/local/stack.sh run processor
+
+run-query: ## Runs a query service in the foreground on the servers of `make stack`
+	@deploy/local/stack.sh run query
+
+clean: ## Removes what was built; ./data and ./.stack stay
+	$(CARGO) clean

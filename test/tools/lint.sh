@@ -1,0 +1,43 @@
+#!/usr/bin/env bash
+# Lints everything: code, documentation, the direction of dependencies, what must not be in the tree.
+set -euo pipefail
+cd "$(dirname "$0")/../.."
+cargo=${CARGO:-cargo}
+
+say() { printf 'lint: %s\n' "$*" >&2; }
+
+say "arrows between crates"
+python3 test/tools/arrows.py
+
+say "banned crates"
+for crate in aws-lc-sys openssl-sys rsa; do
+  # Says "did not match any packages" on the error stream, and fails, when it is not there: as it should be.
+  if "$cargo" tree --locked --workspace --edges normal,build --invert "$crate" 2>/dev/null | grep -q .; then
+    "$cargo" tree --locked --workspace --edges normal,build --invert "$crate" >&2
+    say "$crate is in the tree"
+    exit 1
+  fi
+done
+
+say "paths of one machine"
+# The brackets keep this line from finding itself.
+if git grep -nE '(^|[^A-Za-z0-9_.])/(wor[k]|roo[t]|hom[e]/[a-z]+)/' -- . ':!test/data' ':!Cargo.lock'; then
+  say "the lines above name a path of one machine"
+  exit 1
+fi
+
+say "shell scripts"
+while IFS= read -r script; do bash -n "$script"; done < <(git ls-files '*.sh' '.ci/run')
+
+say "clippy"
+"$cargo" clippy --locked --workspace --all-targets --all-features -- -D warnings
+
+say "documentation"
+RUSTDOCFLAGS="-D warnings" "$cargo" doc --locked --workspace --all-features --no-deps --document-private-items --quiet
+
+if "$cargo" deny --version >/dev/null 2>&1; then
+  say "licences, sources and bans"
+  "$cargo" deny --all-features check bans licenses sources
+else
+  say "cargo-deny is not installed: licences are not checked (cargo install --locked cargo-deny)"
+fi

@@ -1,0 +1,34 @@
+#!/usr/bin/env bash
+# Runs the tests: all of them, or with `integration` only those of whole programs and real servers.
+#
+# The tools that they need are installed beside the first build (see install.sh). Nothing is skipped: a tool that cannot be
+# had is a failure.
+set -euo pipefail
+cd "$(dirname "$0")/../.."
+
+cargo=${CARGO:-cargo}
+target=$("$cargo" metadata --format-version 1 --no-deps | sed 's/.*"target_directory":"\([^"]*\)".*/\1/')
+mkdir -p "$target"
+log="$target/test-tools.log"
+
+test/tools/install.sh >"$log" 2>&1 &
+tools=$!
+trap 'kill "$tools" 2>/dev/null || true' EXIT
+
+scope=(--workspace --all-features)
+[ "${1:-}" = integration ] && scope=(-p loglake-integration --all-features)
+
+# The programs under test and the tests, with the same features, so that both are built once.
+"$cargo" build --locked -p loglake -p loglake-agent --bins --all-features
+"$cargo" test --locked "${scope[@]}" --no-run
+if ! wait "$tools"; then
+  cat "$log" >&2
+  echo "test: the tools could not be installed (above)" >&2
+  exit 1
+fi
+trap - EXIT
+
+export LOGLAKE_TEST_BIN="$target/debug"
+LOGLAKE_TEST_TOOLS=$(tail -n 1 "$log")
+export LOGLAKE_TEST_TOOLS
+exec "$cargo" test --locked "${scope[@]}"
