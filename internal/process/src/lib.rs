@@ -1,1 +1,33 @@
-//! loglake-process
+//! The processor: consumes the broker's partitions, builds chunks, commits them, and serves what is not flushed yet.
+//!
+//! ```text
+//! consumer ──► PartitionTail (messages in memory, bounded) ──► flush: gather, sort, compress ──► PUT chunks
+//!                      │                                                                          │
+//!                      └──► TailService: un-flushed rows to queries          claim entry ◄────────┘
+//!                                                                                 │
+//!                                              index ◄── apply ◄──────────────────┘──► group offset, trim
+//! ```
+//!
+//! One worker a partition (`worker.rs`); the order of a flush, and what a crash between its steps means, stands in
+//! `flush.rs`. Messages stay in memory as they came until they are flushed: a flush sorts references to their lines and
+//! writes the blocks in one go, so no line is copied before.
+
+mod budget;
+mod build;
+mod config;
+mod error;
+mod flush;
+mod held;
+mod metrics;
+mod pending;
+mod quarantine;
+mod role;
+mod scan;
+mod shared;
+mod tail;
+mod tail_service;
+mod worker;
+
+pub use config::Config;
+pub use error::Error;
+pub use role::{Parts, Processor};

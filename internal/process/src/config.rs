@@ -1,0 +1,28 @@
+use std::net::SocketAddr;
+use std::time::Duration;
+
+/// The processor's settings. Defaults and meanings stand in `docs/configuration.md`.
+#[derive(Clone, Debug)]
+pub struct Config {
+    /// Names the chains in the bucket.
+    pub cluster: String,
+    /// Where the tail service listens.
+    pub tail_listen: SocketAddr,
+    /// The address that queries reach the tail service at, `http://host:port`; `None` for the one it listens on.
+    pub tail_advertise: Option<String>,
+    /// Lines of a partition, in bytes, after which it is flushed.
+    pub flush_bytes: u64,
+    /// The most that a record waits for its flush; also the most that a takeover replays.
+    pub flush_interval: Duration,
+    /// All messages held in memory, in bytes: past three quarters of it partitions flush early, past all of it consuming
+    /// pauses.
+    pub memory_bytes: u64,
+    /// Chunks that a flush of one partition may be of; past it the partition is flushed.
+    pub max_open_chunks: usize,
+    /// The window of event time that a chunk holds: a whole number of minutes that divides a day.
+    pub window: Duration,
+    /// Target of a block's lines, in bytes.
+    pub block_bytes: usize,
+    /// How long flushed messages stay in memory for queries that read the index before.
+    pub tail_hold: Duration,
+}

@@ -1,0 +1,90 @@
+use loglake_model::ErrorKind;
+
+/// Why the processor, or one of its partitions, stopped.
+#[derive(Debug, thiserror::Error)]
+pub enum Error {
+    /// The tail service cannot listen.
+    #[error("the tail service cannot listen on {address}: {source}")]
+    Listen {
+        /// The address asked for.
+        address: std::net::SocketAddr,
+        /// The system's answer.
+        source: std::io::Error,
+    },
+    /// The tail service ended.
+    #[error("the tail service ended: {0}")]
+    Serve(#[from] tonic::transport::Error),
+    /// A setting cannot be used.
+    #[error("{0}")]
+    Config(String),
+    /// A metric was registered twice.
+    #[error("metrics: {0}")]
+    Metrics(#[from] prometheus::Error),
+    /// The broker did not do what was asked.
+    #[error(transparent)]
+    Broker(#[from] loglake_broker::Error),
+    /// The chain could not be read or extended.
+    #[error(transparent)]
+    Commit(#[from] loglake_commit::Error),
+    /// The index did not do what was asked.
+    #[error(transparent)]
+    Index(#[from] loglake_index::Error),
+    /// The object store did not do what was asked.
+    #[error(transparent)]
+    Store(#[from] loglake_store::Error),
+    /// A chunk could not be built.
+    #[error("building a chunk: {0}")]
+    Chunk(#[from] loglake_chunk::Error),
+    /// Retention, or a topic cut short, ran past what was committed: going on would lose records in silence.
+    #[error(
+        "partition {partition} is halted: the chain ends at offset {next}, but the broker holds {earliest}..{latest}; \
+         {what}"
+    )]
+    OffsetsApart {
+        /// The partition.
+        partition: u32,
+        /// The chain's tail.
+        next: u64,
+        /// The lowest offset the broker holds.
+        earliest: u64,
+        /// The next offset the broker will give.
+        latest: u64,
+        /// What that means.
+        what: &'static str,
+    },
+    /// A message's leader epoch fell: an old leader took over, acknowledged records may have been replaced.
+    #[error("partition {partition} is halted: the leader epoch fell from {before} to {after} at offset {offset}")]
+    EpochFell {
+        /// The partition.
+        partition: u32,
+        /// The highest epoch seen.
+        before: i32,
+        /// The message's.
+        after: i32,
+        /// The message's offset.
+        offset: u64,
+    },
+    /// A task of this process ended abnormally.
+    #[error("a task ended abnormally: {0}")]
+    Task(#[from] tokio::task::JoinError),
+    /// What is stored does not fit together.
+    #[error("{0}")]
+    Inconsistent(String),
+}
+
+impl Error {
+    /// What the caller does next.
+    #[must_use]
+    pub fn kind(&self) -> ErrorKind {
+        match self {
+            Self::Listen { .. } | Self::Config(_) => ErrorKind::Invalid,
+            Self::Serve(_) | Self::Metrics(_) | Self::Task(_) => ErrorKind::Internal,
+            Self::Broker(error) => error.kind(),
+            Self::Commit(error) => error.kind(),
+            Self::Index(error) => error.kind(),
+            Self::Store(error) => error.kind(),
+            Self::Chunk(error) => error.kind(),
+            Self::OffsetsApart { .. } | Self::EpochFell { .. } | Self::Inconsistent(_) => ErrorKind::Corrupt,
+        }
+    }
+}

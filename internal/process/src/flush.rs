@@ -1,0 +1,202 @@
+//! A flush: what was consumed becomes chunks, and the chunks become true.
+//!
+//! The order, and what a crash after each step leaves:
+//! 1. PUT the chunks. A crash leaves objects that nobody names; the records are still in the broker.
+//! 2. Claim the entry (one conditional create). From here on the chunks are live. A crash leaves an index that is behind;
+//!    whoever reads the chain next applies the entry.
+//! 3. Apply the entry to the index. A crash leaves a group offset that is behind; nothing reads it.
+//! 4. Tell the group, trim the embedded log. Hints.
+
+use std::sync::Arc;
+use std::time::{Duration, Instant};
+
+use futures_util::{StreamExt as _, TryStreamExt as _, stream};
+use loglake_commit::{Chain, Claim, ENTRY_VERSION, Entry, QuarantineRef, Tail, chunk_key, quarantine_key};
+use loglake_model::ChunkMeta;
+
+use crate::Error;
+use crate::build::{build, gather};
+use crate::held::Held;
+use crate::quarantine;
+use crate::shared::Shared;
+
+/// Chunks that are built or on their way to the store at a time, a partition.
+const UPLOADS: usize = 8;
+/// A chunk may be claimed under a number this far above the one in its key; past it the collector may take it for a left-over.
+const TARGET_SLACK: u64 = 1_000;
+const WAIT: Duration = Duration::from_millis(100);
+const WAIT_MAX: Duration = Duration::from_secs(5);
+
+/// What one flush takes: the messages of `[tail.next, next)`.
+#[derive(Debug)]
+pub(crate) struct Flush {
+    pub(crate) tail: Tail,
+    pub(crate) next: u64,
+    pub(crate) messages: Vec<Arc<Held>>,
+    pub(crate) leader_epoch: Option<i32>,
+}
+
+/// How it ended.
+#[derive(Debug)]
+pub(crate) enum Flushed {
+    /// Its entry is in the chain and in the index.
+    Won(Tail),
+    /// Someone else moved the chain: drop everything and start again from its tail.
+    Lost,
+}
+
+impl Flush {
+    /// Runs to the end, however long store or index are away. Dropping it is like a crash: harmless.
+    ///
+    /// # Errors
+    /// What no retry can mend.
+    pub(crate) async fn run(self, shared: &Shared, chain: &Chain) -> Result<Flushed, Error> {
+        let partition = chain.partition();
+        let target = self.tail.seq + 1;
+        let nonce = (shared.nonce)();
+        let started = Instant::now();
+        let observe = |stage: &str, since: Instant| {
+            shared.metrics.flush_seconds.with_label_values(&[stage]).observe(since.elapsed().as_secs_f64());
+        };
+        let adds = self.put_chunks(shared, partition, target, &nonce).await?;
+        let quarantine = self.put_quarantine(shared, partition, target, &nonce).await?;
+        observe("put", started);
+
+        let claiming = Instant::now();
+        let mut tail = self.tail.clone();
+        let (entry, hash) = loop {
+            let entry = Entry {
+                version: ENTRY_VERSION,
+                seq: tail.seq + 1,
+                start: tail.next,
+                next: self.next,
+                adds: adds.clone(),
+                removes: Vec::new(),
+                nonce: (shared.nonce)(),
+                writer: shared.holder.clone(),
+                leader_epoch: self.leader_epoch.max(tail.leader_epoch),
+                sessions: Vec::new(),
+                quarantine: quarantine.clone(),
+                gap: None,
+                previous_hash: tail.hash.clone(),
+            };
+            match chain.claim(&entry).await? {
+                Claim::Won(hash) => break (entry, hash),
+                Claim::Lost => {}
+            }
+            shared.metrics.claims.with_label_values(&["lost"]).inc();
+            // Never go on from what stands at the key: read the chain.
+            tail = retry(shared, "read_chain", || async { Ok(chain.read().await?) }).await?.tail;
+            if tail.next != self.tail.next || tail.seq + 1 > target + TARGET_SLACK {
+                return Ok(Flushed::Lost);
+            }
+        };
+        shared.metrics.claims.with_label_values(&["won"]).inc();
+        observe("claim", claiming);
+
+        let applying = Instant::now();
+        retry(shared, "apply", || async { Ok(loglake_commit::apply(chain, shared.index.as_ref(), &entry).await?) })
+            .await?;
+        observe("apply", applying);
+        if let Err(error) = shared.consumer.commit(partition, self.next).await {
+            tracing::debug!(partition, %error, "group offset not committed");
+        }
+        if let Some(trim) = &shared.trim
+            && let Err(error) = trim.trim(partition, self.next).await
+        {
+            tracing::warn!(partition, %error, "log not trimmed");
+        }
+        observe("all", started);
+        tracing::info!(
+            partition,
+            seq = entry.seq,
+            start = entry.start,
+            next = entry.next,
+            chunks = entry.adds.len(),
+            records = entry.adds.iter().map(|chunk| chunk.records).sum::<u64>(),
+            duration_ms = started.elapsed().as_millis(),
+            "flushed"
+        );
+        let leader_epoch = entry.leader_epoch;
+        Ok(Flushed::Won(Tail { seq: entry.seq, next: entry.next, hash, leader_epoch }))
+    }
+
+    /// Builds and stores the chunks, a few at a time; one is dropped as soon as it is stored.
+    async fn put_chunks(
+        &self,
+        shared: &Shared,
+        partition: u32,
+        target: u64,
+        nonce: &str,
+    ) -> Result<Vec<ChunkMeta>, Error> {
+        let messages: Arc<[Arc<Held>]> = self.messages.clone().into();
+        let window_ns = shared.window_ns();
+        let gathering = Arc::clone(&messages);
+        let chunks = tokio::task::spawn_blocking(move || gather(&gathering, window_ns)).await?;
+        let mut metas: Vec<ChunkMeta> = stream::iter(chunks)
+            .map(|gathered| {
+                let messages = Arc::clone(&messages);
+                async move {
+                    let permit = Arc::clone(&shared.cpu).acquire_owned().await.expect("the semaphore is never closed");
+                    let (incarnation, block_bytes) = (shared.incarnation, shared.config.block_bytes);
+                    let built = tokio::task::spawn_blocking(move || {
+                        let built = build(gathered, &messages, incarnation, partition, block_bytes);
+                        drop(permit);
+                        built
+                    })
+                    .await??;
+                    let head = &built.head;
+                    let key =
+                        chunk_key(&head.tenant, &head.service, head.window, incarnation, partition, target, nonce);
+                    shared.metrics.chunk_bytes.observe(built.chunk.bytes.len() as f64);
+                    shared.metrics.chunk_records.observe(built.chunk.records as f64);
+                    let meta = built.chunk.meta(key, head, built.lowest_offset, built.highest_offset);
+                    retry(shared, "put", || async {
+                        Ok(shared.store.put(&meta.key, built.chunk.bytes.clone()).await?)
+                    })
+                    .await?;
+                    Ok::<_, Error>(meta)
+                }
+            })
+            .buffer_unordered(UPLOADS)
+            .try_collect()
+            .await?;
+        metas.sort_unstable_by(|a, b| a.key.cmp(&b.key));
+        Ok(metas)
+    }
+
+    async fn put_quarantine(
+        &self,
+        shared: &Shared,
+        partition: u32,
+        target: u64,
+        nonce: &str,
+    ) -> Result<Option<QuarantineRef>, Error> {
+        let Some((bytes, offsets)) = quarantine::object(&self.messages, partition) else { return Ok(None) };
+        let key = quarantine_key(&shared.config.cluster, shared.incarnation, partition, target, nonce);
+        retry(shared, "put", || async { Ok(shared.store.put(&key, bytes.clone()).await?) }).await?;
+        shared.metrics.quarantined.inc_by(offsets.len() as u64);
+        tracing::error!(partition, key, messages = offsets.len(), "messages put into quarantine");
+        let checksum = crc32c::crc32c(&bytes);
+        Ok(Some(QuarantineRef { key, length: bytes.len() as u64, checksum, offsets }))
+    }
+}
+
+/// Repeats `step` while its error says that the same call may succeed later.
+pub(crate) async fn retry<T, F>(shared: &Shared, name: &str, mut step: impl FnMut() -> F) -> Result<T, Error>
+where
+    F: Future<Output = Result<T, Error>>,
+{
+    let mut wait = WAIT;
+    loop {
+        match step().await {
+            Err(error) if error.kind().is_retryable() => {
+                shared.metrics.retries.with_label_values(&[name]).inc();
+                tracing::warn!(step = name, %error, wait_ms = wait.as_millis(), "trying again");
+                tokio::time::sleep(wait).await;
+                wait = (wait * 2).min(WAIT_MAX);
+            }
+            outcome => return outcome,
+        }
+    }
+}

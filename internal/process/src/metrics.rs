@@ -1,0 +1,84 @@
+use prometheus::{
+    Histogram, HistogramOpts, HistogramVec, IntCounter, IntCounterVec, IntGauge, IntGaugeVec, Opts, Registry,
+};
+
+/// The processor's metrics. Partitions are few and fixed, so they may be labels; tenants are not.
+#[derive(Clone, Debug)]
+pub(crate) struct Metrics {
+    pub(crate) records: IntCounter,
+    pub(crate) bytes: IntCounter,
+    pub(crate) quarantined: IntCounter,
+    pub(crate) flushes: IntCounterVec,
+    pub(crate) flush_seconds: HistogramVec,
+    pub(crate) chunk_bytes: Histogram,
+    pub(crate) chunk_records: Histogram,
+    pub(crate) claims: IntCounterVec,
+    pub(crate) lag: IntGaugeVec,
+    pub(crate) position: IntGaugeVec,
+    pub(crate) committed: IntGaugeVec,
+    pub(crate) halted: IntGaugeVec,
+    pub(crate) memory: IntGauge,
+    pub(crate) open_chunks: IntGaugeVec,
+    pub(crate) partitions: IntGauge,
+    pub(crate) pauses: IntCounter,
+    pub(crate) retries: IntCounterVec,
+    pub(crate) tail_requests: IntCounterVec,
+    pub(crate) tail_seconds: Histogram,
+}
+
+impl Metrics {
+    pub(crate) fn register(registry: &Registry) -> Result<Self, prometheus::Error> {
+        fn add<C: prometheus::core::Collector + Clone + 'static>(
+            registry: &Registry,
+            collector: C,
+        ) -> Result<C, prometheus::Error> {
+            registry.register(Box::new(collector.clone()))?;
+            Ok(collector)
+        }
+        let counter = |name: &str, help: &str| add(registry, IntCounter::new(name, help)?);
+        let counters =
+            |name: &str, help: &str, label: &str| add(registry, IntCounterVec::new(Opts::new(name, help), &[label])?);
+        let gauges = |name: &str, help: &str| add(registry, IntGaugeVec::new(Opts::new(name, help), &["partition"])?);
+        let gauge = |name: &str, help: &str| add(registry, IntGauge::new(name, help)?);
+        let histogram = |name: &str, help: &str, buckets: Vec<f64>| {
+            add(registry, Histogram::with_opts(HistogramOpts::new(name, help).buckets(buckets))?)
+        };
+        let bytes = prometheus::exponential_buckets(1024.0, 4.0, 10)?;
+        let seconds = prometheus::exponential_buckets(0.001, 2.5, 14)?;
+        Ok(Self {
+            records: counter("loglake_process_records_total", "Records consumed from the broker.")?,
+            bytes: counter("loglake_process_bytes_total", "Bytes of messages consumed from the broker.")?,
+            quarantined: counter(
+                "loglake_process_quarantined_messages_total",
+                "Messages that could not be read and were put into quarantine.",
+            )?,
+            flushes: counters("loglake_process_flushes_total", "Flushes by reason.", "reason")?,
+            flush_seconds: add(
+                registry,
+                HistogramVec::new(
+                    HistogramOpts::new("loglake_process_flush_seconds", "Duration of a flush by stage.")
+                        .buckets(seconds.clone()),
+                    &["stage"],
+                )?,
+            )?,
+            chunk_bytes: histogram("loglake_process_chunk_bytes", "Stored size of chunks, in bytes.", bytes)?,
+            chunk_records: histogram(
+                "loglake_process_chunk_records",
+                "Records of chunks.",
+                prometheus::exponential_buckets(1.0, 5.0, 10)?,
+            )?,
+            claims: counters("loglake_process_claims_total", "Claims of chain entries by outcome.", "outcome")?,
+            lag: gauges("loglake_process_lag_messages", "Messages in the broker that were not consumed yet.")?,
+            position: gauges("loglake_process_position", "The offset consumed up to.")?,
+            committed: gauges("loglake_process_committed", "The offset committed to chunks up to.")?,
+            halted: gauges("loglake_process_halted", "1 while a partition is halted by an error, see the log.")?,
+            memory: gauge("loglake_process_memory_bytes", "Messages held in memory, in bytes.")?,
+            open_chunks: gauges("loglake_process_open_chunks", "Chunks that the next flush will be of.")?,
+            partitions: gauge("loglake_process_partitions", "Partitions assigned.")?,
+            pauses: counter("loglake_process_pauses_total", "Times that consuming paused because memory was full.")?,
+            retries: counters("loglake_process_retries_total", "Steps of a flush that were tried again.", "step")?,
+            tail_requests: counters("loglake_process_tail_requests_total", "Calls of the tail service.", "outcome")?,
+            tail_seconds: histogram("loglake_process_tail_seconds", "Latency of the tail service.", seconds)?,
+        })
+    }
+}

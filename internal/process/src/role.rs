@@ -1,0 +1,253 @@
+use std::collections::HashMap;
+use std::net::SocketAddr;
+use std::sync::Arc;
+use std::time::Duration;
+
+use loglake_api::internal::v1::tail_service_server::TailServiceServer;
+use loglake_auth::internal::InternalKey;
+use loglake_broker::{Assignment, Consumer, Reader, Trim};
+use loglake_commit::Chain;
+use loglake_index::ChunkIndex;
+use loglake_model::{Clock, ReadyFlag};
+use loglake_store::ObjectStore;
+use parking_lot::RwLock;
+use tokio::net::TcpListener;
+use tokio::sync::{Semaphore, watch};
+use tokio::task::JoinHandle;
+use tokio_stream::wrappers::TcpListenerStream;
+use tokio_util::sync::CancellationToken;
+
+use crate::budget::Budget;
+use crate::metrics::Metrics;
+use crate::shared::Shared;
+use crate::tail_service::Tails;
+use crate::worker::Worker;
+use crate::{Config, Error};
+
+/// How long to wait before asking a broker that failed for the assignment again.
+const ASSIGNMENT_WAIT: Duration = Duration::from_secs(1);
+const DAY: Duration = Duration::from_secs(86_400);
+const MINUTE: Duration = Duration::from_secs(60);
+
+/// The live parts that the processor works with.
+pub struct Parts {
+    /// The group's member.
+    pub consumer: Arc<dyn Consumer>,
+    /// Offsets of the broker.
+    pub reader: Arc<dyn Reader>,
+    /// Gives space back where the broker is the embedded log.
+    pub trim: Option<Arc<dyn Trim>>,
+    /// Where chunks and chains go.
+    pub store: Arc<dyn ObjectStore>,
+    /// The index of this incarnation.
+    pub index: Arc<dyn ChunkIndex>,
+    /// Which life of the topic this is.
+    pub incarnation: u32,
+    /// Tells the time.
+    pub clock: Arc<dyn Clock>,
+    /// Checks the calls of the query service.
+    pub internal: InternalKey,
+    /// Takes the metrics.
+    pub registry: prometheus::Registry,
+    /// Told when all assigned partitions are served.
+    pub ready: ReadyFlag,
+}
+
+/// The processor role: its tail service listens, its workers run with [`Processor::run`].
+pub struct Processor {
+    shared: Arc<Shared>,
+    listener: TcpListener,
+    address: SocketAddr,
+    key: InternalKey,
+    ready: ReadyFlag,
+}
+
+impl std::fmt::Debug for Processor {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("Processor").field("tail", &self.address).finish_non_exhaustive()
+    }
+}
+
+/// A running worker.
+struct Running {
+    revoked: CancellationToken,
+    started: watch::Receiver<bool>,
+    task: JoinHandle<()>,
+}
+
+impl Processor {
+    /// Binds the tail service and registers the metrics.
+    ///
+    /// # Errors
+    /// `Invalid` when the address is taken or a setting cannot be used.
+    pub async fn bind(config: Config, parts: Parts) -> Result<Self, Error> {
+        let is_divisor = !config.window.is_zero()
+            && config.window.as_nanos().is_multiple_of(MINUTE.as_nanos())
+            && DAY.as_nanos().is_multiple_of(config.window.as_nanos());
+        if !is_divisor {
+            return Err(Error::Config(format!(
+                "processor.window is {:?}; it must be a whole number of minutes that divides a day, such as 1h",
+                config.window
+            )));
+        }
+        let listen = |source| Error::Listen { address: config.tail_listen, source };
+        let listener = TcpListener::bind(config.tail_listen).await.map_err(listen)?;
+        let address = listener.local_addr().map_err(listen)?;
+        let advertise = config.tail_advertise.clone().unwrap_or_else(|| format!("http://{address}"));
+        let nonce = || format!("{:016x}", rand::random::<u64>());
+        let cores = std::thread::available_parallelism().map_or(2, usize::from);
+        let shared = Shared {
+            budget: Budget::new(config.memory_bytes),
+            consumer: parts.consumer,
+            reader: parts.reader,
+            trim: parts.trim,
+            store: parts.store,
+            index: parts.index,
+            incarnation: parts.incarnation,
+            clock: parts.clock,
+            metrics: Metrics::register(&parts.registry)?,
+            cpu: Arc::new(Semaphore::new(cores)),
+            tails: RwLock::default(),
+            holder: format!("processor {advertise} {}", nonce()),
+            advertise,
+            nonce: Box::new(nonce),
+            config,
+        };
+        Ok(Self { shared: Arc::new(shared), listener, address, key: parts.internal, ready: parts.ready })
+    }
+
+    /// Where the tail service listens.
+    #[must_use]
+    pub fn tail_addr(&self) -> SocketAddr {
+        self.address
+    }
+
+    /// Consumes and serves until `shutdown`, then flushes everything and leaves the group.
+    ///
+    /// # Errors
+    /// When the tail service ends by itself.
+    pub async fn run(self, shutdown: CancellationToken) -> Result<(), Error> {
+        let Self { shared, listener, key, ready, .. } = self;
+        // The tail is served to the very end: queries go on while the last flush runs.
+        let stop_serving = CancellationToken::new();
+        let stopping = stop_serving.clone();
+        let service = TailServiceServer::new(Tails { shared: Arc::clone(&shared), key });
+        let server = tonic::transport::Server::builder()
+            .tcp_nodelay(true)
+            .http2_keepalive_interval(Some(Duration::from_secs(30)))
+            .add_service(service)
+            .serve_with_incoming_shutdown(TcpListenerStream::new(listener), async move { stopping.cancelled().await });
+        let mut server = tokio::spawn(server);
+        let served = tokio::select! {
+            () = consume(&shared, &ready, &shutdown) => None,
+            served = &mut server => Some(served),
+        };
+        ready.set(false);
+        match served {
+            Some(served) => Ok(served??),
+            None => {
+                shared.consumer.leave().await;
+                stop_serving.cancel();
+                // A caller that does not hang up must not hold up the end.
+                match tokio::time::timeout(Duration::from_secs(2), &mut server).await {
+                    Ok(served) => Ok(served??),
+                    Err(_) => {
+                        server.abort();
+                        Ok(())
+                    }
+                }
+            }
+        }
+    }
+}
+
+/// Follows the assignment with a worker a partition, until shutdown; then waits for the workers' last flushes.
+async fn consume(shared: &Arc<Shared>, ready: &ReadyFlag, shutdown: &CancellationToken) {
+    let mut workers = HashMap::<u32, Running>::new();
+    let mut is_assigned = false;
+    loop {
+        let all_started = workers.values().all(|worker| *worker.started.borrow());
+        ready.set(is_assigned && all_started);
+        let assignment = tokio::select! {
+            () = shutdown.cancelled() => break,
+            assignment = shared.consumer.next_assignment() => assignment,
+            () = one_starts(&workers), if !all_started => continue,
+        };
+        match assignment {
+            Ok(Assignment::Assigned(partitions)) => {
+                is_assigned = true;
+                for partition in partitions {
+                    stop(workers.remove(&partition)).await;
+                    workers.insert(partition, start(shared, partition, shutdown));
+                }
+            }
+            Ok(Assignment::Revoked(partitions)) => {
+                for partition in partitions {
+                    tracing::info!(partition, "partition revoked");
+                    stop(workers.remove(&partition)).await;
+                }
+            }
+            Err(error) => {
+                tracing::warn!(%error, "assignment not known, asking again");
+                tokio::select! {
+                    () = shutdown.cancelled() => break,
+                    () = tokio::time::sleep(ASSIGNMENT_WAIT) => {}
+                }
+            }
+        }
+        shared.metrics.partitions.set(workers.len() as i64);
+    }
+    // Partitions may still be taken away while the last flushes run.
+    loop {
+        let Some((&partition, _)) = workers.iter().next() else { break };
+        let last = workers.get_mut(&partition).map(|worker| &mut worker.task);
+        let Some(task) = last else { break };
+        tokio::select! {
+            ended = task => {
+                if let Err(error) = ended {
+                    tracing::error!(partition, %error, "worker ended abnormally");
+                }
+                workers.remove(&partition);
+            }
+            assignment = shared.consumer.next_assignment() => match assignment {
+                Ok(Assignment::Revoked(partitions)) => {
+                    for partition in partitions {
+                        stop(workers.remove(&partition)).await;
+                    }
+                }
+                Ok(Assignment::Assigned(_)) => {}
+                Err(_) => tokio::time::sleep(ASSIGNMENT_WAIT).await,
+            },
+        }
+    }
+}
+
+fn start(shared: &Arc<Shared>, partition: u32, shutdown: &CancellationToken) -> Running {
+    let revoked = CancellationToken::new();
+    let (started, is_started) = watch::channel(false);
+    let chain = Chain::new(Arc::clone(&shared.store), &shared.config.cluster, shared.incarnation, partition);
+    let worker =
+        Worker { shared: Arc::clone(shared), chain, revoked: revoked.clone(), shutdown: shutdown.clone(), started };
+    Running { revoked, started: is_started, task: tokio::spawn(worker.run()) }
+}
+
+/// Stops a worker at once: it neither serves nor commits from here on.
+async fn stop(worker: Option<Running>) {
+    let Some(worker) = worker else { return };
+    worker.revoked.cancel();
+    if let Err(error) = worker.task.await {
+        tracing::error!(%error, "worker ended abnormally");
+    }
+}
+
+/// Waits until one more worker has started.
+async fn one_starts(workers: &HashMap<u32, Running>) {
+    let waiting = workers.values().filter(|worker| !*worker.started.borrow()).map(|worker| {
+        let mut started = worker.started.clone();
+        Box::pin(async move {
+            // A worker that ended has no sender any more; it is not waited for.
+            let _gone = started.wait_for(|started| *started).await;
+        })
+    });
+    futures_util::future::select_all(waiting).await;
+}

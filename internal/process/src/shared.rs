@@ -1,0 +1,50 @@
+use std::collections::HashMap;
+use std::sync::Arc;
+
+use loglake_broker::{Consumer, Reader, Trim};
+use loglake_index::ChunkIndex;
+use loglake_model::Clock;
+use loglake_store::ObjectStore;
+use parking_lot::RwLock;
+use tokio::sync::Semaphore;
+
+use crate::Config;
+use crate::budget::Budget;
+use crate::metrics::Metrics;
+use crate::tail::PartitionTail;
+
+/// What all workers and the tail service share.
+pub(crate) struct Shared {
+    pub(crate) config: Config,
+    pub(crate) consumer: Arc<dyn Consumer>,
+    pub(crate) reader: Arc<dyn Reader>,
+    pub(crate) trim: Option<Arc<dyn Trim>>,
+    pub(crate) store: Arc<dyn ObjectStore>,
+    pub(crate) index: Arc<dyn ChunkIndex>,
+    pub(crate) incarnation: u32,
+    pub(crate) clock: Arc<dyn Clock>,
+    pub(crate) metrics: Metrics,
+    pub(crate) budget: Budget,
+    /// As many chunks are compressed at a time as there are cores.
+    pub(crate) cpu: Arc<Semaphore>,
+    /// The tails that this processor serves now.
+    pub(crate) tails: RwLock<HashMap<u32, Arc<PartitionTail>>>,
+    /// Who this process is, in leases and entries: unique.
+    pub(crate) holder: String,
+    /// The address of the tail service, as leases tell it.
+    pub(crate) advertise: String,
+    /// Makes a new nonce each time.
+    pub(crate) nonce: Box<dyn Fn() -> String + Send + Sync>,
+}
+
+impl Shared {
+    pub(crate) fn window_ns(&self) -> i64 {
+        // Checked when the configuration was taken: at most a day.
+        i64::try_from(self.config.window.as_nanos()).unwrap_or(i64::MAX)
+    }
+
+    /// The lease that says who serves the tail of `partition`.
+    pub(crate) fn lease_name(&self, partition: u32) -> String {
+        format!("owner:{}:{partition}", self.incarnation)
+    }
+}

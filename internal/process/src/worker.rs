@@ -1,0 +1,375 @@
+use std::collections::VecDeque;
+use std::sync::Arc;
+use std::time::{Duration, Instant};
+
+use loglake_broker::{Fetched, PartitionConsumer};
+use loglake_commit::{Chain, TARGET_ENTRY_BYTES, Tail};
+use tokio::task::JoinHandle;
+use tokio_util::sync::CancellationToken;
+
+use crate::Error;
+use crate::flush::{Flush, Flushed, retry};
+use crate::held::Held;
+use crate::pending::Pending;
+use crate::shared::Shared;
+use crate::tail::PartitionTail;
+
+/// Payload bytes asked for at a time.
+const FETCH_BYTES: usize = 4 << 20;
+const FETCH_WAIT: Duration = Duration::from_millis(500);
+/// How often the worker looks at its clocks.
+const TICK: Duration = Duration::from_millis(200);
+/// How often the index is looked at, and the lease renewed.
+const UPKEEP: Duration = Duration::from_secs(1);
+const LEASE_TTL: Duration = Duration::from_secs(10);
+/// How long a halted partition waits before it looks again.
+const HALT_WAIT: Duration = Duration::from_secs(3);
+/// How long an orderly shutdown goes on consuming what is already in the broker.
+const DRAIN: Duration = Duration::from_secs(5);
+
+/// Consumes, flushes and serves one assigned partition until it is revoked or the process ends.
+pub(crate) struct Worker {
+    pub(crate) shared: Arc<Shared>,
+    pub(crate) chain: Chain,
+    /// The partition was taken away: stop at once.
+    pub(crate) revoked: CancellationToken,
+    /// The process ends: flush, then stop.
+    pub(crate) shutdown: CancellationToken,
+    /// Told once the tail is being served for the first time.
+    pub(crate) started: tokio::sync::watch::Sender<bool>,
+}
+
+/// How one tenure of the partition ended.
+enum Ended {
+    /// Revoked or shut down.
+    Done,
+    /// Another writer moved the chain.
+    Lost,
+}
+
+impl Worker {
+    pub(crate) async fn run(self) {
+        let partition = self.chain.partition();
+        let label = partition.to_string();
+        let halted = self.shared.metrics.halted.with_label_values(&[&label]);
+        loop {
+            let ended = tokio::select! {
+                () = self.revoked.cancelled() => Ok(Ended::Done),
+                ended = self.tenure() => ended,
+            };
+            // Whatever ended it: what is held is no longer kept up to date.
+            self.shared.tails.write().remove(&partition);
+            match ended {
+                Ok(Ended::Done) => break,
+                Ok(Ended::Lost) => {
+                    halted.set(0);
+                    tracing::warn!(partition, "chain moved by another writer, starting again from its tail");
+                }
+                Err(error) => {
+                    halted.set(1);
+                    tracing::error!(partition, %error, kind = %error.kind(), "partition halted");
+                    tokio::select! {
+                        () = self.revoked.cancelled() => break,
+                        () = self.shutdown.cancelled() => break,
+                        () = tokio::time::sleep(HALT_WAIT) => {}
+                    }
+                }
+            }
+        }
+        halted.set(0);
+        let lease = self.shared.lease_name(partition);
+        if let Err(error) = self.shared.index.release(&lease, &self.shared.holder).await {
+            tracing::debug!(partition, %error, "lease not released");
+        }
+    }
+
+    /// From the chain's tail until something ends it.
+    async fn tenure(&self) -> Result<Ended, Error> {
+        let taken = tokio::select! {
+            // Nothing is held yet: an orderly end needs no flush.
+            () = self.shutdown.cancelled() => return Ok(Ended::Done),
+            taken = self.take_over() => taken,
+        };
+        let mut tenure = taken?;
+        let upkeep = Aborting(tokio::spawn(upkeep(Arc::clone(&self.shared), self.chain.clone())));
+        let ended = tenure.run().await;
+        drop(upkeep);
+        ended
+    }
+
+    /// Reads the chain, mends the index, opens the partition at the chain's tail and begins to serve.
+    async fn take_over(&self) -> Result<Tenure<'_>, Error> {
+        let shared = &self.shared;
+        let partition = self.chain.partition();
+        let tail = retry(shared, "read_chain", || async { Ok(self.chain.read().await?) }).await?.tail;
+        retry(shared, "catch_up", || async { Ok(loglake_commit::catch_up(&self.chain, shared.index.as_ref()).await?) })
+            .await?;
+        self.refuse_offsets_apart(&tail).await?;
+        let source = shared.consumer.open(partition, tail.next).await?;
+        let held = Arc::new(PartitionTail::new(tail.next));
+        shared.tails.write().insert(partition, Arc::clone(&held));
+        retry(shared, "lease", || async {
+            let name = shared.lease_name(partition);
+            Ok(shared.index.seize(&name, &shared.holder, &shared.advertise, LEASE_TTL).await?)
+        })
+        .await?;
+        shared.metrics.halted.with_label_values(&[&partition.to_string()]).set(0);
+        self.started.send_replace(true);
+        tracing::info!(partition, seq = tail.seq, next = tail.next, "partition taken");
+        Ok(Tenure::new(self, source, held, tail))
+    }
+
+    /// Refuses to consume when the broker no longer has, or does not have yet, what the chain ends at.
+    async fn refuse_offsets_apart(&self, tail: &Tail) -> Result<(), Error> {
+        let partition = self.chain.partition();
+        let offsets = retry(&self.shared, "offsets", || async { Ok(self.shared.reader.offsets(&[partition]).await?) })
+            .await?
+            .pop()
+            .ok_or_else(|| Error::Inconsistent(format!("the broker gave no offsets of partition {partition}")))?;
+        let (next, earliest, latest) = (tail.next, offsets.earliest, offsets.latest);
+        let apart = |what| Err(Error::OffsetsApart { partition, next, earliest, latest, what });
+        if earliest > next {
+            return apart("retention deleted records that were not flushed yet");
+        }
+        if latest < next {
+            return apart("the log was cut short, or this is another broker or topic than before");
+        }
+        Ok(())
+    }
+}
+
+/// A task that ends with its owner: dropped, it is aborted, which is what a crash would do.
+struct Aborting<T>(JoinHandle<T>);
+
+impl<T> Drop for Aborting<T> {
+    fn drop(&mut self) {
+        self.0.abort();
+    }
+}
+
+/// Renews the lease and mends the index, apart from consuming so that neither waits for the other.
+async fn upkeep(shared: Arc<Shared>, chain: Chain) {
+    let partition = chain.partition();
+    let name = shared.lease_name(partition);
+    let mut every = tokio::time::interval(UPKEEP);
+    every.set_missed_tick_behavior(tokio::time::MissedTickBehavior::Delay);
+    loop {
+        every.tick().await;
+        match shared.index.acquire(&name, &shared.holder, &shared.advertise, LEASE_TTL).await {
+            Ok(lease) if lease.holder != shared.holder => {
+                tracing::debug!(partition, holder = lease.holder, "another process holds the lease");
+            }
+            Ok(_) => {}
+            Err(error) => tracing::warn!(partition, %error, "lease not renewed"),
+        }
+        match shared.index.watermark(partition).await {
+            Ok(Some(_)) => {}
+            Ok(None) => {
+                tracing::warn!(partition, "the index has lost this partition, rebuilding it from the bucket");
+                if let Err(error) = loglake_commit::catch_up(&chain, shared.index.as_ref()).await {
+                    tracing::warn!(partition, %error, "index not rebuilt");
+                }
+            }
+            Err(error) => tracing::warn!(partition, %error, "index not reached"),
+        }
+    }
+}
+
+/// What a worker has while it holds the partition.
+struct Tenure<'a> {
+    worker: &'a Worker,
+    partition: u32,
+    label: String,
+    source: Box<dyn PartitionConsumer>,
+    held: Arc<PartitionTail>,
+    /// The chain's tail: where the next entry goes.
+    tail: Tail,
+    /// The offset consumed up to.
+    position: u64,
+    leader_epoch: Option<i32>,
+    pending: Pending,
+    flush: Option<Aborting<Result<Flushed, Error>>>,
+    /// Flushed messages that are kept for a while: until when, and below which offset.
+    kept: VecDeque<(Instant, u64)>,
+    was_full: bool,
+}
+
+impl<'a> Tenure<'a> {
+    fn new(worker: &'a Worker, source: Box<dyn PartitionConsumer>, held: Arc<PartitionTail>, tail: Tail) -> Self {
+        let partition = worker.chain.partition();
+        Self {
+            worker,
+            partition,
+            label: partition.to_string(),
+            source,
+            held,
+            position: tail.next,
+            leader_epoch: tail.leader_epoch,
+            tail,
+            pending: Pending::new(worker.shared.window_ns()),
+            flush: None,
+            kept: VecDeque::new(),
+            was_full: false,
+        }
+    }
+
+    async fn run(&mut self) -> Result<Ended, Error> {
+        let shared = Arc::clone(&self.worker.shared);
+        let mut tick = tokio::time::interval(TICK);
+        tick.set_missed_tick_behavior(tokio::time::MissedTickBehavior::Delay);
+        loop {
+            let is_full = shared.budget.is_full();
+            if is_full && !self.was_full {
+                shared.metrics.pauses.inc();
+            }
+            self.was_full = is_full;
+            tokio::select! {
+                biased;
+                () = self.worker.shutdown.cancelled() => return self.finish().await,
+                flushed = join(&mut self.flush) => {
+                    if let Flushed::Lost = self.settle(flushed?) {
+                        return Ok(Ended::Lost);
+                    }
+                }
+                _ = tick.tick() => self.release(is_full),
+                fetched = self.source.fetch(FETCH_BYTES, FETCH_WAIT), if !is_full => self.take(fetched?)?,
+            }
+            if self.flush.is_none()
+                && let Some(reason) = self.flush_reason()
+            {
+                self.start_flush(reason);
+            }
+            shared.metrics.memory.set(shared.budget.used().cast_signed());
+        }
+    }
+
+    /// Takes what was fetched into memory.
+    fn take(&mut self, fetched: Fetched) -> Result<(), Error> {
+        let metrics = &self.worker.shared.metrics;
+        let now = Instant::now();
+        let mut messages = Vec::with_capacity(fetched.messages.len());
+        for message in fetched.messages {
+            if let (Some(before), Some(after)) = (self.leader_epoch, message.leader_epoch)
+                && after < before
+            {
+                return Err(Error::EpochFell { partition: self.partition, before, after, offset: message.offset });
+            }
+            self.leader_epoch = self.leader_epoch.max(message.leader_epoch);
+            metrics.bytes.inc_by(message.payload.len() as u64);
+            let held = Held::new(message, &self.worker.shared.budget);
+            match &held.batch {
+                Ok(batch) => metrics.records.inc_by(u64::from(batch.record_count())),
+                Err(reason) => {
+                    tracing::error!(
+                        partition = self.partition,
+                        offset = held.offset(),
+                        reason,
+                        "message cannot be read"
+                    );
+                }
+            }
+            self.pending.add(&held, now);
+            messages.push(Arc::new(held));
+        }
+        self.position = fetched.position;
+        self.held.extend(messages, fetched.position);
+        metrics.position.with_label_values(&[&self.label]).set(fetched.position.cast_signed());
+        metrics
+            .lag
+            .with_label_values(&[&self.label])
+            .set(fetched.latest.saturating_sub(fetched.position).cast_signed());
+        metrics.open_chunks.with_label_values(&[&self.label]).set(self.pending.chunks() as i64);
+        Ok(())
+    }
+
+    /// Why it is time to flush, if it is.
+    fn flush_reason(&self) -> Option<&'static str> {
+        let config = &self.worker.shared.config;
+        if self.pending.is_empty() {
+            return None;
+        }
+        if self.pending.bytes >= config.flush_bytes {
+            return Some("full");
+        }
+        if self.pending.chunks() >= config.max_open_chunks || self.pending.entry_bytes() >= TARGET_ENTRY_BYTES / 8 * 7 {
+            return Some("chunks");
+        }
+        if self.worker.shared.budget.is_tight() {
+            return Some("memory");
+        }
+        self.pending.since.filter(|since| since.elapsed() >= config.flush_interval).map(|_| "max_age")
+    }
+
+    fn start_flush(&mut self, reason: &'static str) {
+        let shared = Arc::clone(&self.worker.shared);
+        shared.metrics.flushes.with_label_values(&[reason]).inc();
+        self.pending.take();
+        let flush = Flush {
+            tail: self.tail.clone(),
+            next: self.position,
+            messages: self.held.view(self.tail.next).messages,
+            leader_epoch: self.leader_epoch,
+        };
+        tracing::debug!(partition = self.partition, reason, messages = flush.messages.len(), "flush begins");
+        let chain = self.worker.chain.clone();
+        self.flush = Some(Aborting(tokio::spawn(async move { flush.run(&shared, &chain).await })));
+    }
+
+    /// Takes the outcome of a flush.
+    fn settle(&mut self, flushed: Flushed) -> Flushed {
+        self.flush = None;
+        if let Flushed::Won(tail) = &flushed {
+            self.kept.push_back((Instant::now() + self.worker.shared.config.tail_hold, tail.next));
+            self.worker.shared.metrics.committed.with_label_values(&[&self.label]).set(tail.next.cast_signed());
+            self.tail = tail.clone();
+        }
+        flushed
+    }
+
+    /// Forgets flushed messages whose time is over; all of them when memory is full.
+    fn release(&mut self, is_full: bool) {
+        let is_tight = is_full || self.worker.shared.budget.is_tight();
+        while let Some((until, below)) = self.kept.front().copied() {
+            if !is_tight && Instant::now() < until {
+                break;
+            }
+            self.held.release(below);
+            self.kept.pop_front();
+        }
+    }
+
+    /// An orderly end: consumes what the broker has (for a while), flushes all of it.
+    async fn finish(&mut self) -> Result<Ended, Error> {
+        let shared = Arc::clone(&self.worker.shared);
+        let until = Instant::now() + DRAIN;
+        loop {
+            if self.flush.is_some() {
+                let flushed = join(&mut self.flush).await?;
+                if let Flushed::Lost = self.settle(flushed) {
+                    return Ok(Ended::Done);
+                }
+            }
+            self.release(true);
+            if !shared.budget.is_full() && Instant::now() < until {
+                let fetched = self.source.fetch(FETCH_BYTES, Duration::from_millis(1)).await?;
+                let (is_done, latest) = (fetched.messages.is_empty(), fetched.latest);
+                self.take(fetched)?;
+                if !is_done && self.position < latest && self.flush_reason().is_none() {
+                    continue;
+                }
+            }
+            if self.pending.is_empty() {
+                return Ok(Ended::Done);
+            }
+            self.start_flush("shutdown");
+        }
+    }
+}
+
+/// Waits for the flush in flight; for ever when there is none.
+async fn join(flush: &mut Option<Aborting<Result<Flushed, Error>>>) -> Result<Flushed, Error> {
+    match flush {
+        Some(task) => (&mut task.0).await?,
+        None => std::future::pending().await,
+    }
+}
