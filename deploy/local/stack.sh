@@ -25,7 +25,12 @@ unset LOGLAKE_BIN # not a variable of loglake itself
 say() { printf '%s\n' "$*"; }
 fail() { printf 'stack: %s\n' "$*" >&2; exit 1; }
 
-alive() { [ -f "$1" ] && kill -0 "$(cat "$1")" 2>/dev/null; }
+# Whether the process of a pid file runs and is ours: after a restart of the machine the number may be another's.
+alive() {
+  local pid
+  [ -s "$1" ] && pid=$(cat "$1") && kill -0 "$pid" 2>/dev/null || return 1
+  if [ -r "/proc/$pid/cmdline" ]; then tr '\0' ' ' <"/proc/$pid/cmdline"; else ps -o args= -p "$pid"; fi | grep -q loglake
+}
 
 servers() {
   mkdir -p "$stack"
