@@ -1,1 +1,18 @@
-//! loglake-integration
+//! What the integration tests share: the built programs, servers started and stopped as a user would, a client of the
+//! public interfaces, and an oracle that knows what was sent.
+//!
+//! Tests here use public interfaces only: the binaries, gRPC, HTTP, the files in the bucket.
+
+pub mod client;
+pub mod oracle;
+pub mod ports;
+pub mod programs;
+pub mod send;
+pub mod server;
+pub mod stack;
+
+pub use client::{Client, Page};
+pub use oracle::{Oracle, Sent};
+pub use ports::free_port;
+pub use server::Dev;
+pub use stack::Stack;

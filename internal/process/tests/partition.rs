@@ -1,0 +1,353 @@
+//! The processor over an in-memory broker and bucket: what comes in is in chunks exactly once, whoever dies or doubles.
+#![allow(clippy::unwrap_used, missing_docs, reason = "test")]
+
+use std::collections::BTreeMap;
+use std::net::SocketAddr;
+use std::sync::Arc;
+use std::time::Duration;
+
+use async_trait::async_trait;
+use bytes::Bytes;
+use loglake_api::internal::v1::tail_service_client::TailServiceClient;
+use loglake_api::internal::v1::{Coverage, TailRequest, Want, tail_response};
+use loglake_auth::internal::{self, InternalKey};
+use loglake_auth::keys::ClusterSecret;
+use loglake_batch::{BatchBuilder, Origin};
+use loglake_broker::{Assignment, Consumer, Error as BrokerError, MemoryBroker, PartitionConsumer, Producer};
+use loglake_chunk::{Footer, decode_block};
+use loglake_commit::Chain;
+use loglake_index::{ChunkIndex, EmbeddedIndex, Watermark};
+use loglake_model::{Level, Readiness, RecordId, Service, SystemClock, TenantId, TenantName, TimeRange, line};
+use loglake_process::{Config, Parts, Processor};
+use loglake_store::{MemoryStore, ObjectStore};
+use tokio::task::JoinHandle;
+use tokio_util::sync::CancellationToken;
+
+/// A member that believes that every partition is its own: what a zombie is.
+struct Everything {
+    inner: Arc<dyn Consumer>,
+    told: parking_lot::Mutex<bool>,
+    partitions: u32,
+}
+
+#[async_trait]
+impl Consumer for Everything {
+    async fn next_assignment(&self) -> Result<Assignment, BrokerError> {
+        if std::mem::replace(&mut *self.told.lock(), true) {
+            std::future::pending::<()>().await;
+        }
+        Ok(Assignment::Assigned((0..self.partitions).collect()))
+    }
+    async fn open(&self, partition: u32, offset: u64) -> Result<Box<dyn PartitionConsumer>, BrokerError> {
+        self.inner.open(partition, offset).await
+    }
+    async fn commit(&self, partition: u32, next: u64) -> Result<(), BrokerError> {
+        self.inner.commit(partition, next).await
+    }
+    async fn leave(&self) {}
+}
+
+struct World {
+    broker: Arc<MemoryBroker>,
+    store: Arc<MemoryStore>,
+    index: Arc<EmbeddedIndex>,
+    _folder: tempfile::TempDir,
+}
+
+struct Running {
+    tail: SocketAddr,
+    shutdown: CancellationToken,
+    task: JoinHandle<Result<(), loglake_process::Error>>,
+    readiness: Readiness,
+}
+
+const PARTITIONS: u32 = 2;
+
+fn tenant(name: &str) -> TenantName {
+    TenantName::parse(name).unwrap()
+}
+
+#[allow(clippy::disallowed_methods, reason = "test")]
+fn id(name: &str) -> TenantId {
+    TenantId::from_credential(tenant(name))
+}
+
+fn key() -> InternalKey {
+    InternalKey::new(&ClusterSecret::from_bytes(b"a secret of thirty-two bytes or more").unwrap())
+}
+
+impl World {
+    fn new() -> Self {
+        let folder = tempfile::tempdir().unwrap();
+        Self {
+            broker: MemoryBroker::new("topic", PARTITIONS, Arc::new(SystemClock)),
+            store: Arc::new(MemoryStore::new()),
+            index: Arc::new(
+                EmbeddedIndex::open(&folder.path().join("index"), "default", 0, Arc::new(SystemClock)).unwrap(),
+            ),
+            _folder: folder,
+        }
+    }
+
+    async fn start(&self, flush_interval: Duration) -> Running {
+        let consumer = Everything {
+            inner: Arc::new(self.broker.member()),
+            told: parking_lot::Mutex::new(false),
+            partitions: PARTITIONS,
+        };
+        let config = Config {
+            cluster: "default".to_owned(),
+            tail_listen: "127.0.0.1:0".parse().unwrap(),
+            tail_advertise: None,
+            flush_bytes: 64 << 20,
+            flush_interval,
+            memory_bytes: 64 << 20,
+            max_open_chunks: 1000,
+            window: Duration::from_secs(3600),
+            block_bytes: 4096,
+            tail_hold: Duration::from_millis(300),
+        };
+        let readiness = Readiness::default();
+        let parts = Parts {
+            consumer: Arc::new(consumer),
+            reader: Arc::clone(&self.broker) as _,
+            trim: None,
+            store: Arc::clone(&self.store) as _,
+            index: Arc::clone(&self.index) as _,
+            incarnation: 0,
+            clock: Arc::new(SystemClock),
+            internal: key(),
+            registry: prometheus::Registry::new(),
+            ready: readiness.role("processor"),
+        };
+        let processor = Processor::bind(config, parts).await.unwrap();
+        let tail = processor.tail_addr();
+        let shutdown = CancellationToken::new();
+        let task = tokio::spawn(processor.run(shutdown.clone()));
+        let running = Running { tail, shutdown, task, readiness };
+        until("ready", || running.readiness.waiting().is_empty()).await;
+        running
+    }
+
+    /// Appends `count` records of `tenant` from number `from`, ten a message, over all partitions.
+    async fn send(&self, tenant_name: &str, from: u64, count: u64) {
+        let service = Service::parse("api").unwrap();
+        for first in (from..from + count).step_by(10) {
+            let mut batch = BatchBuilder::new(&tenant(tenant_name), 1, Origin::None);
+            for number in first..(first + 10).min(from + count) {
+                // An hour apart each hundred, not in order within.
+                let timestamp_ns = i64::try_from(number / 100 * 3_600_000_000_000 + (number * 7919) % 1000).unwrap();
+                let level = Level::from_slot((number % 7) as usize);
+                let mut text = Vec::new();
+                line::begin(&mut text, timestamp_ns, level, service.as_str());
+                line::text_field(&mut text, "message", &format!("{tenant_name} number {number}"));
+                text.push(b'}');
+                batch.push(&service, timestamp_ns, level, "", &text).unwrap();
+            }
+            let partition = u32::try_from(first / 10).unwrap() % PARTITIONS;
+            self.broker.append(partition, batch.finish()).await.unwrap();
+        }
+    }
+
+    /// All lines of live chunks, by id; fails when one stands twice. Checks the chain's own rules by reading it.
+    async fn committed(&self) -> BTreeMap<RecordId, String> {
+        let mut lines = BTreeMap::new();
+        for partition in 0..PARTITIONS {
+            let chain = Chain::new(Arc::clone(&self.store) as _, "default", 0, partition);
+            let state = chain.read().await.unwrap();
+            for chunk in state.live.values() {
+                let bytes = self.store.get(&chunk.key, 1 << 30).await.unwrap();
+                let footer = bytes.slice(usize::try_from(chunk.footer_offset).unwrap()..);
+                let footer = Footer::parse(footer, chunk.footer_offset, chunk.length).unwrap();
+                let mut last = i64::MIN;
+                for row in footer.blocks() {
+                    let start = usize::try_from(row.offset).unwrap();
+                    let block = decode_block(row, &bytes[start..start + row.length as usize]).unwrap();
+                    for line in block.split(|byte| *byte == b'\n').filter(|line| !line.is_empty()) {
+                        let timestamp_ns = line::timestamp_of(line).unwrap();
+                        assert!(timestamp_ns >= last && chunk.window.contains(timestamp_ns), "sorted, in its window");
+                        last = timestamp_ns;
+                        let id = line::id_of(line).unwrap();
+                        assert!(state.tail.next > id.offset);
+                        let twice = lines.insert(id, String::from_utf8(line.to_vec()).unwrap());
+                        assert_eq!(twice, None, "{id} stands twice");
+                    }
+                }
+            }
+        }
+        lines
+    }
+
+    /// Waits until something was flushed.
+    async fn flushed(&self) {
+        for _ in 0..2000 {
+            if !self.store.list("data/", None).await.unwrap().objects.is_empty() {
+                return;
+            }
+            tokio::time::sleep(Duration::from_millis(10)).await;
+        }
+        panic!("nothing was flushed within 20 s");
+    }
+
+    async fn tails(&self) -> Vec<u64> {
+        let mut tails = Vec::new();
+        for partition in 0..PARTITIONS {
+            let chain = Chain::new(Arc::clone(&self.store) as _, "default", 0, partition);
+            tails.push(chain.read().await.unwrap().tail.next);
+        }
+        tails
+    }
+}
+
+async fn until(what: &str, mut is_done: impl FnMut() -> bool) {
+    for _ in 0..2000 {
+        if is_done() {
+            return;
+        }
+        tokio::time::sleep(Duration::from_millis(10)).await;
+    }
+    panic!("not within 20 s: {what}");
+}
+
+impl Running {
+    async fn stop(self) {
+        self.shutdown.cancel();
+        self.task.await.unwrap().unwrap();
+    }
+
+    /// As a crash would: nothing is flushed, nobody is told.
+    async fn kill(self) {
+        self.task.abort();
+        let _aborted = self.task.await;
+    }
+
+    async fn rows(&self, tenant_name: &str, signed_for: &str, want: Want) -> Result<(Coverage, Vec<String>), tonic::Status> {
+        let mut client = TailServiceClient::connect(format!("http://{}", self.tail)).await.unwrap();
+        let mut request = tonic::Request::new(TailRequest {
+            tenant: tenant_name.to_owned(),
+            wants: vec![want],
+            filter_json: "{}".to_owned(),
+            start_ns: TimeRange::ALL.start_ns(),
+            end_ns: TimeRange::ALL.end_ns(),
+            limit: 50,
+            max_bytes: 1 << 20,
+            forward: true,
+            ..TailRequest::default()
+        });
+        let now_ns = loglake_model::Clock::now_ns(&SystemClock);
+        request.metadata_mut().insert(internal::HEADER, key().sign(&id(signed_for), now_ns).parse().unwrap());
+        let mut stream = client.tail(request).await?.into_inner();
+        let (mut coverage, mut lines) = (Coverage::default(), Vec::new());
+        while let Some(message) = stream.message().await? {
+            match message.kind.unwrap() {
+                tail_response::Kind::Coverage(found) => coverage = found,
+                tail_response::Kind::Rows(rows) => {
+                    lines.extend(rows.lines.iter().map(|line| String::from_utf8(line.to_vec()).unwrap()));
+                }
+            }
+        }
+        Ok((coverage, lines))
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn what_was_appended_is_committed_once_through_flushes_crashes_and_a_clean_stop() {
+    let world = World::new();
+    let first = world.start(Duration::from_millis(50)).await;
+    world.send("t", 0, 995).await;
+    world.flushed().await;
+    first.kill().await;
+    world.send("t", 995, 505).await;
+    let second = world.start(Duration::from_millis(50)).await;
+    world.send("t", 1500, 500).await;
+    second.kill().await;
+    let last = world.start(Duration::from_secs(3600)).await;
+    world.send("u", 2000, 100).await;
+    last.stop().await;
+    let committed = world.committed().await;
+    assert_eq!(committed.len(), 2100);
+    for number in 0..2100 {
+        let text = format!("\"message\":\"{} number {number}\"", if number < 2000 { "t" } else { "u" });
+        assert_eq!(committed.values().filter(|line| line.contains(&text)).count(), 1, "{text}");
+    }
+    for (partition, next) in (0..).zip(world.tails().await) {
+        let watermark = world.index.watermark(partition).await.unwrap();
+        assert!(matches!(watermark, Some(Watermark { next: seen, .. }) if seen == next), "the index is at the tail");
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn two_processors_that_both_own_everything_commit_each_record_once() {
+    let world = World::new();
+    let one = world.start(Duration::from_millis(20)).await;
+    let other = world.start(Duration::from_millis(30)).await;
+    for part in 0..20 {
+        world.send("t", part * 100, 100).await;
+        tokio::time::sleep(Duration::from_millis(25)).await;
+    }
+    one.stop().await;
+    other.stop().await;
+    let last = world.start(Duration::from_secs(3600)).await;
+    last.stop().await;
+    assert_eq!(world.committed().await.len(), 2000);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn the_tail_serves_what_is_not_flushed_to_its_tenant_alone() {
+    let world = World::new();
+    let running = world.start(Duration::from_secs(3600)).await;
+    world.send("t", 0, 40).await;
+    world.send("u", 40, 40).await;
+    let want = Want { partition: 0, from: 0, until: 4 };
+    let (coverage, lines) = running.rows("t", "t", want).await.unwrap();
+    assert!(coverage.held && coverage.floor == 0 && coverage.position == 4, "{coverage:?}");
+    assert_eq!(lines.len(), 20, "ten a message, every other message");
+    assert!(lines.iter().all(|line| line.contains("t number") && line.contains("\"id\":\"0-0-")));
+    assert!(lines.windows(2).all(|pair| line::timestamp_of(pair[0].as_bytes()) <= line::timestamp_of(pair[1].as_bytes())));
+    let refused = running.rows("t", "u", want).await.unwrap_err();
+    assert_eq!(refused.code(), tonic::Code::PermissionDenied);
+    // A position that was not reached, and a partition that is not held, are said, not guessed.
+    let (ahead, none) = running.rows("t", "t", Want { until: 99, ..want }).await.unwrap();
+    assert!(ahead.position == 4 && none.is_empty());
+    let (other, none) = running.rows("t", "t", Want { partition: 9, ..want }).await.unwrap();
+    assert!(!other.held && none.is_empty());
+    running.stop().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn what_cannot_be_read_goes_to_quarantine_and_the_partition_moves_on() {
+    let world = World::new();
+    world.broker.append(0, Bytes::from_static(b"no batch at all")).await.unwrap();
+    let running = world.start(Duration::from_secs(3600)).await;
+    world.send("t", 0, 40).await;
+    running.stop().await;
+    assert_eq!(world.committed().await.len(), 40);
+    let chain = Chain::new(Arc::clone(&world.store) as _, "default", 0, 0);
+    let quarantine = chain.entries_after(0).await.unwrap().remove(0).0.quarantine.unwrap();
+    assert_eq!(quarantine.offsets, [0]);
+    let object = world.store.get(&quarantine.key, 1 << 20).await.unwrap();
+    assert_eq!((object.len() as u64, crc32c::crc32c(&object)), (quarantine.length, quarantine.checksum));
+    let mut text = String::new();
+    std::io::Read::read_to_string(&mut flate2::read::MultiGzDecoder::new(&object[..]), &mut text).unwrap();
+    assert!(text.contains("\"payload\":\"bm8gYmF0Y2ggYXQgYWxs\"") && text.contains("\"offset\":0"), "{text}");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_lost_index_is_rebuilt_while_the_processor_runs() {
+    let world = World::new();
+    let running = world.start(Duration::from_millis(50)).await;
+    world.send("t", 0, 200).await;
+    world.flushed().await;
+    running.stop().await;
+    let lost = World {
+        index: Arc::new(
+            EmbeddedIndex::open(&world._folder.path().join("other"), "default", 0, Arc::new(SystemClock)).unwrap(),
+        ),
+        ..world
+    };
+    let again = lost.start(Duration::from_secs(3600)).await;
+    for (partition, next) in (0..).zip(lost.tails().await) {
+        assert_eq!(lost.index.watermark(partition).await.unwrap().unwrap().next, next);
+    }
+    again.stop().await;
+}
