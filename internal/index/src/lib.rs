@@ -1,8 +1,19 @@
 //! The chunk index: which object holds what, derived from the chains.
+//!
+//! Start with [`ChunkIndex`], the contract. [`EmbeddedIndex`] keeps it in a local folder for one process, `RedisIndex`
+//! (feature `redis`) in a server that all processes share. Nothing here is truth: an index that is lost says so (it has no
+//! watermark) and is rebuilt from the bucket, never guessed. `conformance` (feature of that name) is the suite that both
+//! pass.
 
+#[cfg(feature = "conformance")]
+pub mod conformance;
+mod embedded;
 mod error;
+mod lease_table;
+mod place;
 mod traits;
 
+pub use embedded::EmbeddedIndex;
 pub use error::Error;
 pub use traits::{
     Apply, Change, ChunkIndex, ChunkQuery, Lease, PartitionChunks, RebuildToken, ServiceStats, SessionChange, Snapshot,

@@ -33,6 +33,16 @@ pub enum Error {
         /// Where the range asked for ends.
         end: u64,
     },
+    /// A range that ends before it starts.
+    #[error("the range {start}..{end} of {key:?} ends before it starts")]
+    InvalidRange {
+        /// The object's key.
+        key: String,
+        /// The first byte asked for.
+        start: u64,
+        /// The byte after the last.
+        end: u64,
+    },
     /// The store is full.
     #[error("the store is full: {0}")]
     Full(String),
@@ -58,7 +68,7 @@ impl Error {
     pub fn kind(&self) -> ErrorKind {
         match self {
             Self::NotFound { .. } => ErrorKind::NotFound,
-            Self::InvalidKey { .. } | Self::Unfit(_) => ErrorKind::Invalid,
+            Self::InvalidKey { .. } | Self::InvalidRange { .. } | Self::Unfit(_) => ErrorKind::Invalid,
             Self::TooLarge { .. } => ErrorKind::TooLarge,
             Self::Short { .. } => ErrorKind::Corrupt,
             Self::Full(_) => ErrorKind::Exhausted,

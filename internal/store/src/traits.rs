@@ -1,6 +1,7 @@
 //! The contract of an object store.
 
 use std::ops::Range;
+use std::sync::Arc;
 
 use async_trait::async_trait;
 use bytes::Bytes;
@@ -37,9 +38,15 @@ pub struct Listing {
     pub has_more: bool,
 }
 
-/// Immutable objects under keys. Keys are `/`-separated, relative, of printable ASCII, without empty, `.` or `..` parts.
+/// The most objects in a page of a listing.
+pub const PAGE: usize = 1000;
+
+/// Immutable objects under keys. A key is `/`-separated and relative, 1..=1,024 bytes of visible ASCII; no part of it is
+/// empty, longer than 255 bytes or begins with a dot ([`crate::key`]). No key is a folder of another one (`a` and `a/b`): a
+/// local folder cannot hold both.
 ///
-/// Reads see every create that ended before they began (S3 has promised so since December 2020).
+/// Reads see every write that ended before they began (S3 has promised so since December 2020). A call whose future is
+/// dropped may still take effect.
 #[async_trait]
 pub trait ObjectStore: Send + Sync {
     /// Writes an object whose key no one else writes (it carries a nonce). All of it is there, durably, or nothing.
@@ -53,8 +60,8 @@ pub trait ObjectStore: Send + Sync {
     /// [`Create::Created`], and if anything is there afterwards, it is the body of exactly one of them.
     ///
     /// # Errors
-    /// Only where nothing can have been written: `Invalid` key, `Exhausted`, `Forbidden`. Everything doubtful is
-    /// [`Create::Unknown`].
+    /// Only where nothing can have been written: `Invalid` key, `Exhausted`, `Forbidden`, `Unavailable` before anything was
+    /// sent. Everything doubtful is [`Create::Unknown`].
     async fn create(&self, key: &str, body: Bytes) -> Result<Create, Error>;
 
     /// Reads a whole object of at most `max_bytes`.
@@ -63,16 +70,18 @@ pub trait ObjectStore: Send + Sync {
     /// `NotFound`; `TooLarge` over `max_bytes`, before it is read; `Unavailable`.
     async fn get(&self, key: &str, max_bytes: u64) -> Result<Bytes, Error>;
 
-    /// Reads `range` of an object. The answer has exactly its length.
+    /// Reads `range` of an object. The answer has exactly its length; an empty range is answered without looking.
     ///
     /// # Errors
-    /// `NotFound`; `Corrupt` when the object is shorter; `Unavailable`.
+    /// `NotFound`; `Corrupt` when the object is shorter; `Invalid` for a range that ends before it starts; `Unavailable`.
     async fn get_range(&self, key: &str, range: Range<u64>) -> Result<Bytes, Error>;
 
-    /// Lists objects whose keys begin with `prefix`, in key order, after `after` where given, at most 1,000 a page.
+    /// Lists objects whose keys begin with `prefix`, ascending by the bytes of their keys, only those after `after` where
+    /// given, at most [`PAGE`] a page. The prefix may end anywhere. What stands in the bucket under names that are no keys
+    /// is left out. A page may be shorter than [`PAGE`] and have more after it, but never empty.
     ///
     /// # Errors
-    /// `Unavailable`.
+    /// `Invalid` for a prefix that no key begins with; `Unavailable`.
     async fn list(&self, prefix: &str, after: Option<&str>) -> Result<Listing, Error>;
 
     /// Deletes an object; one that is not there counts as deleted.
@@ -80,6 +89,34 @@ pub trait ObjectStore: Send + Sync {
     /// # Errors
     /// `Unavailable`.
     async fn delete(&self, key: &str) -> Result<(), Error>;
+}
+
+#[async_trait]
+#[deny(clippy::missing_trait_methods)]
+impl<S: ObjectStore + ?Sized> ObjectStore for Arc<S> {
+    async fn put(&self, key: &str, body: Bytes) -> Result<(), Error> {
+        (**self).put(key, body).await
+    }
+
+    async fn create(&self, key: &str, body: Bytes) -> Result<Create, Error> {
+        (**self).create(key, body).await
+    }
+
+    async fn get(&self, key: &str, max_bytes: u64) -> Result<Bytes, Error> {
+        (**self).get(key, max_bytes).await
+    }
+
+    async fn get_range(&self, key: &str, range: Range<u64>) -> Result<Bytes, Error> {
+        (**self).get_range(key, range).await
+    }
+
+    async fn list(&self, prefix: &str, after: Option<&str>) -> Result<Listing, Error> {
+        (**self).list(prefix, after).await
+    }
+
+    async fn delete(&self, key: &str) -> Result<(), Error> {
+        (**self).delete(key).await
+    }
 }
 
 /// Lists all objects under `prefix`, page by page. See [`ObjectStore::list`].

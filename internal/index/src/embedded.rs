@@ -1,0 +1,116 @@
+//! The index of one process, in a local folder.
+
+mod state;
+
+use std::path::Path;
+use std::sync::Arc;
+use std::time::Duration;
+
+use async_trait::async_trait;
+use loglake_model::{Clock, TenantId};
+use parking_lot::Mutex;
+
+use self::state::State;
+use crate::lease_table::LeaseTable;
+use crate::{
+    Apply, Change, ChunkIndex, ChunkQuery, Error, Lease, PartitionChunks, RebuildToken, SessionChange, Snapshot,
+    Watermark,
+};
+
+/// The index in a local folder, for one process: entries in an embedded store, leases in memory.
+///
+/// What it says is durable before it is visible, so a power failure does not take it back.
+#[derive(Debug)]
+pub struct EmbeddedIndex {
+    state: Arc<State>,
+    leases: Mutex<LeaseTable>,
+    clock: Arc<dyn Clock>,
+}
+
+impl EmbeddedIndex {
+    /// Opens the index of `cluster`'s chunks under `incarnation` in `dir`, making the folder where it is missing. What the
+    /// folder holds of another cluster or incarnation is dropped, and so is a store that cannot be read: it will be rebuilt.
+    /// Blocks; call it at start.
+    ///
+    /// # Errors
+    /// `Unavailable` when another process has it open or the folder cannot be used.
+    pub fn open(dir: &Path, cluster: &str, incarnation: u32, clock: Arc<dyn Clock>) -> Result<Self, Error> {
+        let state = Arc::new(State::open(dir, cluster, incarnation)?);
+        Ok(Self { state, leases: Mutex::default(), clock })
+    }
+
+    /// Syncs what is written. The folder is free for another process when the index is dropped.
+    ///
+    /// # Errors
+    /// `Unavailable`.
+    pub async fn close(&self) -> Result<(), Error> {
+        self.blocking(State::sync).await
+    }
+
+    async fn blocking<T: Send + 'static>(
+        &self,
+        call: impl FnOnce(&State) -> Result<T, Error> + Send + 'static,
+    ) -> Result<T, Error> {
+        let state = Arc::clone(&self.state);
+        tokio::task::spawn_blocking(move || call(&state))
+            .await
+            .map_err(|error| Error::Unavailable { what: "embedded index".to_owned(), reason: error.to_string() })?
+    }
+}
+
+#[async_trait]
+impl ChunkIndex for EmbeddedIndex {
+    async fn apply(&self, partition: u32, change: &Change) -> Result<Apply, Error> {
+        let change = change.clone();
+        self.blocking(move |state| state.apply(partition, &change)).await
+    }
+
+    async fn watermark(&self, partition: u32) -> Result<Option<Watermark>, Error> {
+        self.blocking(move |state| state.watermark(partition)).await
+    }
+
+    async fn begin_rebuild(&self, partition: u32) -> Result<RebuildToken, Error> {
+        self.blocking(move |state| state.begin_rebuild(partition)).await
+    }
+
+    async fn rebuild(&self, partition: u32, token: &RebuildToken, snapshot: &Snapshot) -> Result<bool, Error> {
+        let (token, snapshot) = (token.clone(), snapshot.clone());
+        self.blocking(move |state| state.rebuild(partition, &token, &snapshot)).await
+    }
+
+    async fn chunks(&self, tenant: &TenantId, query: &ChunkQuery<'_>) -> Result<Vec<PartitionChunks>, Error> {
+        let tenant = tenant.name().clone();
+        let services = query.services.map(<[_]>::to_vec);
+        let (range, partitions) = (query.range, query.partitions.to_vec());
+        self.blocking(move |state| {
+            partitions.iter().map(|partition| state.chunks(*partition, &tenant, services.as_deref(), range)).collect()
+        })
+        .await
+    }
+
+    async fn sessions(&self, partition: u32) -> Result<Option<(Watermark, Vec<SessionChange>)>, Error> {
+        self.blocking(move |state| state.sessions(partition)).await
+    }
+
+    async fn acquire(&self, name: &str, holder: &str, value: &str, ttl: Duration) -> Result<Lease, Error> {
+        Ok(self.leases.lock().take(name, holder, value, ttl, self.clock.now_ns(), false))
+    }
+
+    async fn seize(&self, name: &str, holder: &str, value: &str, ttl: Duration) -> Result<Lease, Error> {
+        Ok(self.leases.lock().take(name, holder, value, ttl, self.clock.now_ns(), true))
+    }
+
+    async fn release(&self, name: &str, holder: &str) -> Result<(), Error> {
+        self.leases.lock().release(name, holder);
+        Ok(())
+    }
+
+    async fn leases(&self, names: &[String]) -> Result<Vec<Option<Lease>>, Error> {
+        let now_ns = self.clock.now_ns();
+        let leases = self.leases.lock();
+        Ok(names.iter().map(|name| leases.get(name, now_ns)).collect())
+    }
+}
+
+#[cfg(test)]
+mod tests;

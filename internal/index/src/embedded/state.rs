@@ -1,0 +1,328 @@
+//! What is on disk: one keyspace, its keys
+//!
+//! ```text
+//! "about"                             whose index this is
+//! p <partition, u32 BE> "w"           watermark
+//! p <partition> "t"                   token of a rebuild
+//! p <partition> "s" <session>         state of a session
+//! p <partition> "c" <place>           entry of a chunk
+//! ```
+
+use std::collections::BTreeMap;
+use std::path::Path;
+
+use fjall::{Database, Keyspace, KeyspaceCreateOptions, PersistMode, Readable};
+use loglake_model::{ChunkMeta, Service, TenantName, TimeRange};
+use parking_lot::Mutex;
+use serde::{Deserialize, Serialize};
+
+use crate::{Apply, Change, Error, PartitionChunks, RebuildToken, SessionChange, Snapshot, Watermark, place};
+
+const ABOUT: &[u8] = b"about";
+/// The folder within the index's own; its number is the layout's version.
+const FOLDER: &str = "v1";
+/// How much of the store is cached, in bytes: the entries of some ten thousand chunks.
+const CACHE_BYTES: u64 = 16 << 20;
+
+pub(super) struct State {
+    db: Database,
+    keys: Keyspace,
+    /// Held by the one that changes something, between its look at the watermark and its write.
+    writer: Mutex<()>,
+}
+
+/// Whose index a folder holds.
+#[derive(Debug, PartialEq, Serialize, Deserialize)]
+struct About {
+    cluster: String,
+    incarnation: u32,
+}
+
+/// A partition's watermark, as stored.
+#[derive(Clone, Copy, Debug, Serialize, Deserialize)]
+struct Mark {
+    seq: u64,
+    next: u64,
+    /// The longest window among the chunks, in minutes: how far before a range its chunks can begin.
+    longest_minutes: i64,
+}
+
+impl Mark {
+    fn watermark(self) -> Watermark {
+        Watermark { seq: self.seq, next: self.next }
+    }
+}
+
+/// What a write changes: each key once, `None` removes it.
+type Changes = BTreeMap<Vec<u8>, Option<Vec<u8>>>;
+
+impl std::fmt::Debug for State {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("State").finish_non_exhaustive()
+    }
+}
+
+impl State {
+    pub(super) fn open(dir: &Path, cluster: &str, incarnation: u32) -> Result<Self, Error> {
+        let folder = dir.join(FOLDER);
+        std::fs::create_dir_all(dir).map_err(|error| unavailable("open", &error))?;
+        let (db, keys) = match open_keyspace(&folder) {
+            Err(error) if is_damaged(&error) => {
+                tracing::warn!(folder = %folder.display(), %error, "index cannot be read, dropped to be rebuilt");
+                std::fs::remove_dir_all(&folder).map_err(|error| unavailable("drop", &error))?;
+                open_keyspace(&folder)
+            }
+            outcome => outcome,
+        }
+        .map_err(|error| unavailable("open", &error))?;
+        let state = Self { db, keys, writer: Mutex::new(()) };
+        state.claim(&About { cluster: cluster.to_owned(), incarnation })?;
+        Ok(state)
+    }
+
+    /// Drops what belongs to another cluster or incarnation.
+    fn claim(&self, about: &About) -> Result<(), Error> {
+        let stored = self.keys.get(ABOUT).map_err(|error| unavailable("open", &error))?;
+        let there = stored.as_deref().and_then(|stored| serde_json::from_slice::<About>(stored).ok());
+        if there.as_ref() == Some(about) {
+            return Ok(());
+        }
+        if stored.is_some() {
+            tracing::warn!(?there, wanted = ?about, "index of another topic dropped, to be rebuilt");
+        }
+        self.keys.clear().map_err(|error| unavailable("drop", &error))?;
+        self.write(Changes::from([(ABOUT.to_vec(), Some(json(ABOUT, about)?))]))
+    }
+
+    pub(super) fn sync(&self) -> Result<(), Error> {
+        self.db.persist(PersistMode::SyncAll).map_err(|error| unavailable("sync", &error))
+    }
+
+    /// Writes all of `changes` or nothing; durable before it is visible.
+    fn write(&self, changes: Changes) -> Result<(), Error> {
+        let mut batch = self.db.batch().durability(Some(PersistMode::SyncAll));
+        for (key, value) in changes {
+            match value {
+                Some(value) => batch.insert(&self.keys, key, value),
+                None => batch.remove(&self.keys, key),
+            }
+        }
+        batch.commit().map_err(|error| unavailable("write", &error))
+    }
+
+    pub(super) fn watermark(&self, partition: u32) -> Result<Option<Watermark>, Error> {
+        Ok(self.mark(&self.db.snapshot(), partition)?.map(Mark::watermark))
+    }
+
+    fn mark(&self, view: &fjall::Snapshot, partition: u32) -> Result<Option<Mark>, Error> {
+        let key = key(partition, b'w', &[]);
+        let stored = view.get(&self.keys, &key).map_err(|error| unavailable("read", &error))?;
+        stored.map(|stored| parse(&key, &stored)).transpose()
+    }
+
+    pub(super) fn apply(&self, partition: u32, change: &Change) -> Result<Apply, Error> {
+        let _writer = self.writer.lock();
+        let view = self.db.snapshot();
+        let Some(mut mark) = self.mark(&view, partition)? else { return Ok(Apply::Refused(None)) };
+        if mark.seq.checked_add(1) != Some(change.seq) {
+            return Ok(Apply::Refused(Some(mark.watermark())));
+        }
+        let mut changes = Changes::new();
+        for chunk in &change.removes {
+            let key = key(partition, b'c', &place::of(chunk)?);
+            if !view.contains_key(&self.keys, &key).map_err(|error| unavailable("read", &error))? {
+                tracing::warn!(
+                    partition,
+                    seq = change.seq,
+                    key = chunk.key,
+                    "index lacks what the chain removes, dropped"
+                );
+                self.write(self.all_of(&view, partition)?)?;
+                return Ok(Apply::Refused(None));
+            }
+            changes.insert(key, None);
+        }
+        (mark.seq, mark.next) = (change.seq, change.next);
+        fill(&mut changes, partition, mark, &change.adds, &change.sessions)?;
+        self.write(changes)?;
+        Ok(Apply::Applied)
+    }
+
+    pub(super) fn begin_rebuild(&self, partition: u32) -> Result<RebuildToken, Error> {
+        let _writer = self.writer.lock();
+        let key = key(partition, b't', &[]);
+        // A token that is there already proves as much: nothing was lost since it was set.
+        let token = match self.keys.get(&key).map_err(|error| unavailable("read", &error))? {
+            Some(there) => parse(&key, &there)?,
+            None => {
+                let token = format!("{:032x}", rand::random::<u128>());
+                self.write(Changes::from([(key.clone(), Some(json(&key, &token)?))]))?;
+                token
+            }
+        };
+        Ok(RebuildToken(token))
+    }
+
+    pub(super) fn rebuild(&self, partition: u32, token: &RebuildToken, snapshot: &Snapshot) -> Result<bool, Error> {
+        let _writer = self.writer.lock();
+        let view = self.db.snapshot();
+        let token_key = key(partition, b't', &[]);
+        let there = view.get(&self.keys, &token_key).map_err(|error| unavailable("read", &error))?;
+        let there: Option<String> = there.map(|there| parse(&token_key, &there)).transpose()?;
+        let mark = self.mark(&view, partition)?;
+        if there.as_ref() != Some(&token.0) || mark.is_some_and(|mark| mark.seq >= snapshot.watermark.seq) {
+            return Ok(false);
+        }
+        let mut changes = self.all_of(&view, partition)?;
+        let mark = Mark { seq: snapshot.watermark.seq, next: snapshot.watermark.next, longest_minutes: 0 };
+        fill(&mut changes, partition, mark, &snapshot.live, &snapshot.sessions)?;
+        self.write(changes)?;
+        Ok(true)
+    }
+
+    /// The removal of all that there is of `partition`.
+    fn all_of(&self, view: &fjall::Snapshot, partition: u32) -> Result<Changes, Error> {
+        let mut prefix = key(partition, b'w', &[]);
+        prefix.pop();
+        let mut changes = Changes::new();
+        for entry in view.prefix(&self.keys, prefix) {
+            changes.insert(entry.key().map_err(|error| unavailable("read", &error))?.to_vec(), None);
+        }
+        Ok(changes)
+    }
+
+    pub(super) fn sessions(&self, partition: u32) -> Result<Option<(Watermark, Vec<SessionChange>)>, Error> {
+        let view = self.db.snapshot();
+        let Some(mark) = self.mark(&view, partition)? else { return Ok(None) };
+        let prefix = key(partition, b's', &[]);
+        let mut sessions = Vec::new();
+        for entry in view.prefix(&self.keys, &prefix) {
+            let (key, value) = entry.into_inner().map_err(|error| unavailable("read", &error))?;
+            let text =
+                |bytes: &[u8]| String::from_utf8(bytes.to_vec()).map_err(|error| corrupt(&key, error.to_string()));
+            let session = text(key.strip_prefix(prefix.as_slice()).unwrap_or(&key))?;
+            sessions.push(SessionChange { session, state: Some(text(&value)?) });
+        }
+        Ok(Some((mark.watermark(), sessions)))
+    }
+
+    pub(super) fn chunks(
+        &self,
+        partition: u32,
+        tenant: &TenantName,
+        services: Option<&[Service]>,
+        range: TimeRange,
+    ) -> Result<PartitionChunks, Error> {
+        let view = self.db.snapshot();
+        let Some(mark) = self.mark(&view, partition)? else {
+            return Ok(PartitionChunks { partition, watermark: None, chunks: Vec::new() });
+        };
+        let (from, to) = place::starts(range, mark.longest_minutes);
+        let mut chunks = Vec::new();
+        let mut scan = |service_key: &[u8]| -> Result<(), Error> {
+            let bounds = [service_key, from.as_bytes()].concat()..[service_key, to.as_bytes()].concat();
+            if bounds.start >= bounds.end {
+                return Ok(());
+            }
+            for entry in view.range(&self.keys, bounds) {
+                let (key, value) = entry.into_inner().map_err(|error| unavailable("read", &error))?;
+                let chunk = place::decode(&key, &value, tenant)?;
+                if chunk.overlaps(range) {
+                    chunks.push(chunk);
+                }
+            }
+            Ok(())
+        };
+        match services {
+            Some(services) => {
+                // Asked for twice, answered once.
+                for service in services.iter().collect::<std::collections::BTreeSet<_>>() {
+                    scan(&key(partition, b'c', &place::of_service(tenant, service)))?;
+                }
+            }
+            None => {
+                // From one service to the next: a seek each, however many chunks lie between.
+                let tenant_key = key(partition, b'c', &place::of_tenant(tenant));
+                let mut from = tenant_key.clone();
+                let mut end = tenant_key.clone();
+                *end.last_mut().expect("it ends with the tenant's end mark") = place::PAST_END;
+                while let Some(entry) = view.range(&self.keys, from.clone()..end.clone()).next() {
+                    let found = entry.key().map_err(|error| unavailable("read", &error))?;
+                    let service = place::service_part(&found, &tenant_key)
+                        .ok_or_else(|| corrupt(&found, "it names no service".to_owned()))?;
+                    let mut service_key = [tenant_key.as_slice(), service, &[place::END]].concat();
+                    scan(&service_key)?;
+                    *service_key.last_mut().expect("it ends with the service's end mark") = place::PAST_END;
+                    from = service_key;
+                }
+            }
+        }
+        Ok(PartitionChunks { partition, watermark: Some(mark.watermark()), chunks })
+    }
+}
+
+/// Adds to `changes` what becomes visible with `mark`.
+fn fill(
+    changes: &mut Changes,
+    partition: u32,
+    mut mark: Mark,
+    chunks: &[ChunkMeta],
+    sessions: &[SessionChange],
+) -> Result<(), Error> {
+    for chunk in chunks {
+        mark.longest_minutes = mark.longest_minutes.max(place::window_minutes(chunk));
+        changes.insert(key(partition, b'c', &place::of(chunk)?), Some(place::encode(chunk)?));
+    }
+    for change in sessions {
+        let value = change.state.as_ref().map(|state| state.as_bytes().to_vec());
+        changes.insert(key(partition, b's', change.session.as_bytes()), value);
+    }
+    let mark_key = key(partition, b'w', &[]);
+    let stored = json(&mark_key, &mark)?;
+    changes.insert(mark_key, Some(stored));
+    Ok(())
+}
+
+fn key(partition: u32, kind: u8, rest: &[u8]) -> Vec<u8> {
+    let mut key = Vec::with_capacity(6 + rest.len());
+    key.push(b'p');
+    key.extend_from_slice(&partition.to_be_bytes());
+    key.push(kind);
+    key.extend_from_slice(rest);
+    key
+}
+
+fn open_keyspace(folder: &Path) -> Result<(Database, Keyspace), fjall::Error> {
+    let db = Database::builder(folder).cache_size(CACHE_BYTES).open()?;
+    let keys = db.keyspace("index", KeyspaceCreateOptions::default)?;
+    Ok((db, keys))
+}
+
+/// Whether opening again cannot help.
+fn is_damaged(error: &fjall::Error) -> bool {
+    !matches!(error, fjall::Error::Io(_) | fjall::Error::Locked)
+}
+
+fn json<T: Serialize>(key: &[u8], value: &T) -> Result<Vec<u8>, Error> {
+    serde_json::to_vec(value).map_err(|error| corrupt(key, error.to_string()))
+}
+
+fn parse<T: for<'de> Deserialize<'de>>(key: &[u8], stored: &[u8]) -> Result<T, Error> {
+    serde_json::from_slice(stored).map_err(|error| corrupt(key, error.to_string()))
+}
+
+fn corrupt(key: &[u8], reason: String) -> Error {
+    Error::Corrupt { key: key.escape_ascii().to_string(), reason }
+}
+
+fn unavailable(what: &str, error: &dyn std::fmt::Display) -> Error {
+    Error::Unavailable { what: format!("embedded index, {what}"), reason: error.to_string() }
+}
+
+#[cfg(test)]
+impl State {
+    /// Puts something that is no entry at a place.
+    pub(super) fn damage(&self, partition: u32, place: &[u8]) {
+        self.write(Changes::from([(key(partition, b'c', place), Some(b"{".to_vec()))])).unwrap();
+    }
+}
