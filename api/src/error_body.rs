@@ -7,6 +7,9 @@ use serde::{Deserialize, Serialize};
 pub struct ErrorBody {
     /// What is wrong.
     pub error: ErrorDetail,
+    /// How many of the request's records are durable nevertheless, where that is the question.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub accepted: Option<u64>,
 }
 
 /// What is wrong with a request, where, and what would be right.

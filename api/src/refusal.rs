@@ -22,6 +22,8 @@ pub struct Refusal {
     pub fault: Fault,
     /// The record at fault, from 0.
     pub record_index: Option<u64>,
+    /// How many of the request's records are durable nevertheless, where that is the question.
+    pub accepted: Option<u64>,
     /// When to try again: `Retry-After` in whole seconds, rounded up, or `google.rpc.RetryInfo`.
     pub retry_after: Option<Duration>,
 }
@@ -40,13 +42,20 @@ impl Refusal {
     #[must_use]
     pub fn of(kind: ErrorKind, fault: Fault) -> Self {
         let retry_after = kind.is_retryable().then_some(Self::RETRY_AFTER);
-        Self { kind, fault, record_index: None, retry_after }
+        Self { kind, fault, record_index: None, accepted: None, retry_after }
     }
 
     /// Names the record at fault, from 0.
     #[must_use]
     pub fn at_record(mut self, record_index: u64) -> Self {
         self.record_index = Some(record_index);
+        self
+    }
+
+    /// Says how many of the request's records are durable nevertheless.
+    #[must_use]
+    pub fn with_accepted(mut self, accepted: u64) -> Self {
+        self.accepted = Some(accepted);
         self
     }
 
@@ -64,6 +73,7 @@ impl Refusal {
                 actual: fault.actual,
                 request_id: request_id.to_owned(),
             },
+            accepted: self.accepted,
         }
     }
 
@@ -92,7 +102,12 @@ impl Refusal {
     #[must_use]
     pub fn to_grpc(&self, request_id: &str) -> Status {
         let fault = &self.fault;
-        let numbers = [("record_index", self.record_index), ("limit", fault.limit), ("actual", fault.actual)];
+        let numbers = [
+            ("record_index", self.record_index),
+            ("accepted", self.accepted),
+            ("limit", fault.limit),
+            ("actual", fault.actual),
+        ];
         let mut metadata: HashMap<String, String> = numbers
             .into_iter()
             .filter_map(|(key, value)| value.map(|value| (key.to_owned(), value.to_string())))
@@ -149,13 +164,13 @@ mod tests {
     #[test]
     fn both_surfaces_say_the_same() {
         let fault = Fault::new(FaultCode::TooLong, "limit", "at most 10000").with_limit(10_000, 10_001);
-        let refusal = Refusal::from(fault).at_record(3);
+        let refusal = Refusal::from(fault).at_record(3).with_accepted(2);
 
         let http = refusal.to_http("r-1");
         assert_eq!(http.status(), 400);
         assert_eq!(http.headers()[request_id::HEADER], "r-1");
         let text = std::str::from_utf8(http.body()).unwrap();
-        let expected = r#"{"error":{"code":"too_long","message":"at most 10000","field":"limit","record_index":3,"limit":10000,"actual":10001,"request_id":"r-1"}}"#;
+        let expected = r#"{"error":{"code":"too_long","message":"at most 10000","field":"limit","record_index":3,"limit":10000,"actual":10001,"request_id":"r-1"},"accepted":2}"#;
         assert_eq!(text, expected);
 
         let grpc = refusal.to_grpc("r-1");
@@ -163,7 +178,7 @@ mod tests {
         let info = grpc.get_details_error_info().unwrap();
         assert_eq!((info.reason.as_str(), info.domain.as_str()), ("TOO_LONG", DOMAIN));
         assert_eq!(info.metadata["field"], "limit");
-        assert_eq!(info.metadata["record_index"], "3");
+        assert_eq!((info.metadata["record_index"].as_str(), info.metadata["accepted"].as_str()), ("3", "2"));
         assert!(grpc.get_details_retry_info().is_none());
     }
 

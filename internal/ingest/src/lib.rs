@@ -1,1 +1,23 @@
-//! loglake-ingest
+//! The role that takes records in: listen, authenticate, decode, validate, append to the broker, acknowledge.
+//!
+//! Nothing is acknowledged before the broker has it durably. A request's records become one `LogBatch` for each partition
+//! they belong to, all of them appended side by side; the answer says how many are durable and what is wrong with the
+//! others. What waits is bounded in bytes: see [`Config::in_flight_bytes`].
+//!
+//! Start with [`Ingestor`]; the way of a request is in `intake.rs`, the two surfaces are in `grpc/` and `http/`.
+
+mod budget;
+mod config;
+mod error;
+mod grpc;
+mod http;
+mod ingestor;
+mod intake;
+pub mod metrics;
+mod request_id;
+mod serve;
+mod shared;
+
+pub use config::Config;
+pub use error::Error;
+pub use ingestor::{Ingestor, Parts};

@@ -1,0 +1,82 @@
+//! The gRPC surface: `loglake.ingest.v1.IngestService`, with reflection and health, which need no credential.
+
+mod service;
+mod stream;
+
+use std::sync::Arc;
+
+use axum::Router;
+use axum::middleware::from_fn;
+use loglake_api::ingest::v1::ingest_service_server::IngestServiceServer;
+use loglake_auth::Scope;
+use tonic::codec::CompressionEncoding;
+use tonic::service::Routes;
+use tonic::service::interceptor::InterceptedService;
+use tonic::{Request, Status};
+use tonic_health::server::HealthReporter;
+
+use self::service::Service;
+use crate::Error;
+use crate::request_id::{RequestId, attach};
+use crate::shared::{Shared, unwelcome};
+
+/// The protocol's name in metrics.
+const PROTOCOL: &str = "grpc";
+
+pub(crate) use self::service::failure_text;
+
+type Server = IngestServiceServer<Service>;
+
+/// What health answers.
+pub(crate) struct Health(HealthReporter);
+
+impl Health {
+    /// Says from now on that nothing is served.
+    pub(crate) async fn stop(&self) {
+        self.0.set_not_serving::<Server>().await;
+        self.0.set_service_status("", tonic_health::ServingStatus::NotServing).await;
+    }
+}
+
+/// Everything that is answered on the gRPC port.
+pub(crate) async fn router(shared: &Arc<Shared>) -> Result<(Health, Router), Error> {
+    let (reporter, health) = tonic_health::server::health_reporter();
+    reporter.set_serving::<Server>().await;
+
+    let reflection = || {
+        tonic_reflection::server::Builder::configure()
+            .register_encoded_file_descriptor_set(loglake_api::FILE_DESCRIPTOR_SET)
+            .register_encoded_file_descriptor_set(tonic_health::pb::FILE_DESCRIPTOR_SET)
+    };
+    let max_bytes = shared.config.max_body_bytes;
+    let ingest = IngestServiceServer::new(Service::new(Arc::clone(shared)))
+        .max_decoding_message_size(max_bytes)
+        .accept_compressed(CompressionEncoding::Gzip)
+        .accept_compressed(CompressionEncoding::Zstd);
+    let guard = Arc::clone(shared);
+    let routes = Routes::default()
+        // Before the body is looked at: strangers get nothing buffered.
+        .add_service(InterceptedService::new(ingest, move |request| authenticate(&guard, request)))
+        .add_service(health)
+        .add_service(reflection().build_v1()?)
+        .add_service(reflection().build_v1alpha()?);
+    Ok((Health(reporter), routes.prepare().into_axum_router().layer(from_fn(attach))))
+}
+
+fn authenticate(shared: &Shared, mut request: Request<()>) -> Result<Request<()>, Status> {
+    match shared.auth.authenticate(request.metadata().as_ref(), Scope::Ingest, shared.clock.now_ns()) {
+        Ok(caller) => {
+            request.extensions_mut().insert(caller);
+            Ok(request)
+        }
+        Err(error) => {
+            shared.count(PROTOCOL, Some(error.kind()), None);
+            Err(unwelcome(&error).to_grpc(request_id(request.extensions())))
+        }
+    }
+}
+
+/// The id of the request with these `extensions`.
+fn request_id(extensions: &http::Extensions) -> &str {
+    extensions.get::<RequestId>().map_or("", |id| id.0.as_str())
+}

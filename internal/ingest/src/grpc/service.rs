@@ -1,0 +1,107 @@
+use std::sync::Arc;
+use std::time::Instant;
+
+use loglake_api::Refusal;
+use loglake_api::ingest::v1::ingest_service_server::IngestService;
+use loglake_api::ingest::v1::{Batch, BatchResult, IngestRequest, IngestResponse, LogRecord, RecordError};
+use loglake_auth::Caller;
+use loglake_model::{ErrorKind, TenantId};
+use prost::Message as _;
+use tokio::sync::mpsc;
+use tokio_stream::wrappers::ReceiverStream;
+use tonic::{Request, Response, Status, Streaming};
+
+use super::stream::Session;
+use super::{PROTOCOL, request_id};
+use crate::intake::{Gathered, Outcome};
+use crate::shared::{Shared, too_busy};
+
+/// How many answers of a stream wait for the connection to take them.
+const ANSWERS_AHEAD: usize = 16;
+
+/// Answers the calls of `IngestService`.
+#[derive(Clone)]
+pub(crate) struct Service {
+    shared: Arc<Shared>,
+}
+
+impl Service {
+    pub(super) fn new(shared: Arc<Shared>) -> Self {
+        Self { shared }
+    }
+
+    async fn ingest_batch(&self, caller: &Caller, batch: Batch) -> Result<BatchResult, Refusal> {
+        let _held = self.shared.budget.try_take(batch.encoded_len()).ok_or_else(too_busy)?;
+        let number = batch.number;
+        let gathered = gather(&self.shared, caller.tenant(), batch).await?;
+        let outcome = self.shared.intake.append(gathered).await;
+        match outcome.failure {
+            Some(kind) => Err(Refusal::new(kind, failure_text(kind)).with_accepted(outcome.accepted)),
+            None => Ok(result(number, outcome)),
+        }
+    }
+}
+
+#[tonic::async_trait]
+impl IngestService for Service {
+    type IngestStream = ReceiverStream<Result<IngestResponse, Status>>;
+
+    async fn ingest(&self, request: Request<Streaming<IngestRequest>>) -> Result<Response<Self::IngestStream>, Status> {
+        let caller = caller(&request)?;
+        let request_id = request_id(request.extensions()).to_owned();
+        let (answers, receiver) = mpsc::channel(ANSWERS_AHEAD);
+        let session = Session::new(Arc::clone(&self.shared), caller, request_id, answers);
+        tokio::spawn(session.run(request.into_inner()));
+        Ok(Response::new(ReceiverStream::new(receiver)))
+    }
+
+    async fn ingest_batch(&self, request: Request<Batch>) -> Result<Response<BatchResult>, Status> {
+        let began = Instant::now();
+        let caller = caller(&request)?;
+        let request_id = request_id(request.extensions()).to_owned();
+        let result = self.ingest_batch(&caller, request.into_inner()).await;
+        let failure = result.as_ref().err().map(|refusal| refusal.kind);
+        self.shared.count(PROTOCOL, failure, Some(began));
+        result.map(Response::new).map_err(|refusal| refusal.to_grpc(&request_id))
+    }
+}
+
+fn caller<T>(request: &Request<T>) -> Result<Caller, Status> {
+    let caller = request.extensions().get::<Caller>().cloned();
+    // The interceptor lets nobody through without one.
+    caller.ok_or_else(|| Refusal::new(ErrorKind::Internal, "the caller is not known").to_grpc(""))
+}
+
+/// Turns a batch into messages.
+pub(super) async fn gather(shared: &Shared, tenant: &TenantId, batch: Batch) -> Result<Gathered, Refusal> {
+    shared.metrics.received_bytes.with_label_values(&[PROTOCOL]).inc_by(batch.encoded_len() as u64);
+    let mut gathering = shared.intake.begin(tenant);
+    for (place, record) in batch.records.into_iter().enumerate() {
+        gathering.take(place as u64, decode(record)).await;
+    }
+    gathering.finish().map_err(|error| Refusal::new(ErrorKind::Internal, error.to_string()))
+}
+
+fn decode(record: LogRecord) -> Result<loglake_model::Record, loglake_model::Fault> {
+    loglake_formats::native(record)
+}
+
+/// What the client is told about batch `number`.
+pub(super) fn result(number: u64, outcome: Outcome) -> BatchResult {
+    let errors = outcome.told.into_iter().map(|refused| RecordError::new(refused.place, refused.fault));
+    BatchResult {
+        number,
+        accepted: outcome.accepted,
+        rejected: outcome.refused,
+        errors: errors.collect(),
+        retry_reason: outcome.failure.map(failure_text).unwrap_or_default().to_owned(),
+    }
+}
+
+/// Why records could not be made durable, for clients.
+pub(crate) fn failure_text(kind: ErrorKind) -> &'static str {
+    match kind {
+        ErrorKind::Exhausted => "the log is full: send what was not accepted again later",
+        _ => "the log did not confirm in time: send what was not accepted again",
+    }
+}

@@ -1,0 +1,179 @@
+//! One `Ingest` stream: read, gather, append, answer, all at once and each within its bound.
+//!
+//! The reader takes messages in order and turns each batch into messages for the broker; the appender has many of them in
+//! flight and answers as they become durable. What bounds them: a place in the queue, then bytes of this stream, then
+//! bytes of this process, each waited for before the next message is read. A batch gives its bytes back when its append
+//! ends, not when the client takes the answer: a slow reader of answers holds up nobody but itself.
+
+use std::collections::VecDeque;
+use std::sync::Arc;
+use std::time::Instant;
+
+use futures_util::StreamExt as _;
+use futures_util::stream::FuturesUnordered;
+use loglake_api::Refusal;
+use loglake_api::ingest::v1::ingest_request::Kind;
+use loglake_api::ingest::v1::{Batch, BatchResult, IngestRequest, IngestResponse, Open, Opened, ingest_response};
+use loglake_auth::Caller;
+use loglake_model::{ErrorKind, Fault, FaultCode};
+use prost::Message as _;
+use tokio::sync::mpsc;
+use tonic::{Status, Streaming};
+
+use super::PROTOCOL;
+use super::service::{gather, result};
+use crate::budget::{Budget, Held};
+use crate::intake::Gathered;
+use crate::shared::{Shared, going_down, unwelcome};
+
+/// How many batches of a stream may be without an answer that was taken.
+const MAX_UNANSWERED: usize = 256;
+/// How many batches wait to be appended.
+const QUEUE: usize = 16;
+
+/// A stream from its opening to its end.
+pub(super) struct Session {
+    shared: Arc<Shared>,
+    caller: Caller,
+    request_id: String,
+    budget: Budget,
+    answers: mpsc::Sender<Result<IngestResponse, Status>>,
+}
+
+/// A batch on its way to the broker.
+struct Pending {
+    number: u64,
+    gathered: Gathered,
+    began: Instant,
+    held: [Held; 2],
+}
+
+impl Session {
+    pub(super) fn new(
+        shared: Arc<Shared>,
+        caller: Caller,
+        request_id: String,
+        answers: mpsc::Sender<Result<IngestResponse, Status>>,
+    ) -> Self {
+        let budget = Budget::new(shared.config.stream_in_flight_bytes, None);
+        Self { shared, caller, request_id, budget, answers }
+    }
+
+    /// Serves the stream to its end: the client's, a fault of its own, or ours. Every batch that was read is answered first.
+    pub(super) async fn run(self, inbound: Streaming<IngestRequest>) {
+        let (queue, pending) = mpsc::channel(QUEUE);
+        let both = async { tokio::join!(self.read(inbound, queue), self.append(pending)) };
+        tokio::select! {
+            // Nobody is there to answer.
+            () = self.answers.closed() => {}
+            (read, ()) = both => {
+                if let Err(status) = read {
+                    // If the client is gone now, it does not want to know.
+                    let _ = self.answers.send(Err(status)).await;
+                }
+            }
+        }
+    }
+
+    /// Reads batches until the client ends the stream or breaks its rules.
+    async fn read(&self, mut inbound: Streaming<IngestRequest>, queue: mpsc::Sender<Pending>) -> Result<(), Status> {
+        match self.next(&mut inbound).await? {
+            None => return Ok(()),
+            Some(Kind::Open(open)) => self.open(&open).await?,
+            Some(Kind::Batch(_)) => return Err(self.wrong("open", "the first message of a stream is `open`")),
+        }
+        let mut last: Option<u64> = None;
+        while let Some(kind) = self.next(&mut inbound).await? {
+            let batch = match kind {
+                Kind::Batch(batch) => batch,
+                Kind::Open(_) => return Err(self.wrong("open", "the stream is open already")),
+            };
+            self.caller.check(self.shared.clock.now_ns()).map_err(|error| self.status(&unwelcome(&error)))?;
+            if last.is_some_and(|last| last.checked_add(1) != Some(batch.number)) {
+                let message = format!("numbers rise by one: {} does not follow {}", batch.number, last.unwrap_or(0));
+                return Err(self.wrong("number", &message));
+            }
+            last = Some(batch.number);
+            // Only the appender closes the queue, when nobody listens any more.
+            let Ok(place) = queue.reserve().await else { return Ok(()) };
+            place.send(self.prepare(batch).await?);
+        }
+        Ok(())
+    }
+
+    async fn prepare(&self, batch: Batch) -> Result<Pending, Status> {
+        let (began, number, bytes) = (Instant::now(), batch.number, batch.encoded_len());
+        let held = [self.budget.take(bytes).await, self.shared.budget.take(bytes).await];
+        let gathered = gather(&self.shared, self.caller.tenant(), batch).await;
+        let gathered = gathered.map_err(|refusal| self.status(&refusal))?;
+        Ok(Pending { number, gathered, began, held })
+    }
+
+    /// The next message; `None` at the end of the stream.
+    async fn next(&self, inbound: &mut Streaming<IngestRequest>) -> Result<Option<Kind>, Status> {
+        let message = tokio::select! {
+            biased;
+            () = self.shared.draining.cancelled() => return Err(self.status(&going_down())),
+            message = inbound.message() => message?,
+        };
+        match message.map(|message| message.kind) {
+            None => Ok(None),
+            Some(Some(kind)) => Ok(Some(kind)),
+            Some(None) => Err(self.wrong("kind", "a message is `open` or `batch`; this one is neither")),
+        }
+    }
+
+    async fn open(&self, open: &Open) -> Result<(), Status> {
+        if !open.session_token.is_empty() {
+            let fault =
+                Fault::new(FaultCode::NotFound, "session_token", "there is no such session: open without a token");
+            return Err(self.status(&fault.into()));
+        }
+        let max_in_flight_bytes = self.shared.config.stream_in_flight_bytes as u64;
+        let opened = Opened { session_token: String::new(), max_in_flight_bytes };
+        let opened = IngestResponse { kind: Some(ingest_response::Kind::Opened(opened)) };
+        // A client that is gone is noticed by `run`.
+        let _ = self.answers.send(Ok(opened)).await;
+        Ok(())
+    }
+
+    /// Appends what the reader has prepared and answers as it becomes durable.
+    async fn append(&self, mut pending: mpsc::Receiver<Pending>) {
+        let mut in_flight = FuturesUnordered::new();
+        let mut done: VecDeque<BatchResult> = VecDeque::new();
+        let mut is_open = true;
+        while is_open || !in_flight.is_empty() || !done.is_empty() {
+            let has_room = in_flight.len() + done.len() < MAX_UNANSWERED;
+            tokio::select! {
+                next = pending.recv(), if is_open && has_room => match next {
+                    Some(pending) => in_flight.push(self.append_one(pending)),
+                    None => is_open = false,
+                },
+                Some(result) = in_flight.next() => done.push_back(result),
+                place = self.answers.reserve(), if !done.is_empty() => match (place, done.pop_front()) {
+                    (Ok(place), Some(result)) => {
+                        place.send(Ok(IngestResponse { kind: Some(ingest_response::Kind::Result(result)) }));
+                    }
+                    _ => return,
+                },
+            }
+        }
+    }
+
+    async fn append_one(&self, pending: Pending) -> BatchResult {
+        let Pending { number, gathered, began, held } = pending;
+        let outcome = self.shared.intake.append(gathered).await;
+        drop(held);
+        self.shared.count(PROTOCOL, outcome.failure, Some(began));
+        result(number, outcome)
+    }
+
+    fn wrong(&self, field: &str, message: &str) -> Status {
+        self.shared.count(PROTOCOL, Some(ErrorKind::Invalid), None);
+        self.status(&Fault::new(FaultCode::Invalid, field, message).into())
+    }
+
+    fn status(&self, refusal: &Refusal) -> Status {
+        refusal.to_grpc(&self.request_id)
+    }
+}

@@ -1,0 +1,96 @@
+use std::sync::Arc;
+use std::time::Instant;
+
+use axum::body::Body;
+use axum::extract::{Extension, Request, State};
+use axum::response::Response;
+use http::HeaderMap;
+use http::header::CONTENT_TYPE;
+use loglake_api::Refusal;
+use loglake_auth::Scope;
+use loglake_model::{ErrorKind, Fault, FaultCode, TenantId};
+
+use super::{answer, body};
+use crate::intake::Gathered;
+use crate::request_id::RequestId;
+use crate::shared::{Shared, unwelcome};
+
+/// The protocol's name in metrics.
+const PROTOCOL: &str = "http";
+
+/// What a body holds.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Format {
+    /// One object a line.
+    Lines,
+    /// An array of objects, or one object.
+    Json,
+}
+
+/// `POST /v1/ingest`.
+pub(super) async fn ingest(
+    State(shared): State<Arc<Shared>>,
+    Extension(RequestId(id)): Extension<RequestId>,
+    request: Request,
+) -> Response {
+    let began = Instant::now();
+    let (response, failure) = match take(&shared, request, &id).await {
+        Ok(answered) => answered,
+        Err(refusal) => (refusal.to_http(&id).map(Body::from), Some(refusal.kind)),
+    };
+    shared.count(PROTOCOL, failure, Some(began));
+    response
+}
+
+async fn take(shared: &Shared, request: Request, id: &str) -> Result<(Response, Option<ErrorKind>), Refusal> {
+    let (parts, body) = request.into_parts();
+    // All that the head decides is decided before the body is read.
+    let caller = shared.auth.authenticate(&parts.headers, Scope::Ingest, shared.clock.now_ns());
+    let caller = caller.map_err(|error| unwelcome(&error))?;
+    let format = format(&parts.headers)?;
+    let body::Decoded { bytes, held } = body::read(shared, &parts.headers, body).await?;
+    shared.metrics.received_bytes.with_label_values(&[PROTOCOL]).inc_by(bytes.len() as u64);
+    let gathered = gather(shared, caller.tenant(), format, &bytes).await?;
+    drop(bytes);
+    let outcome = shared.intake.append(gathered).await;
+    drop(held);
+    Ok(answer::answer(outcome, id))
+}
+
+async fn gather(shared: &Shared, tenant: &TenantId, format: Format, bytes: &[u8]) -> Result<Gathered, Refusal> {
+    let mut gathering = shared.intake.begin(tenant);
+    match format {
+        Format::Lines => {
+            for decoded in loglake_formats::ndjson(bytes, tenant) {
+                gathering.take(decoded.line, decoded.record).await;
+            }
+        }
+        Format::Json => {
+            for decoded in loglake_formats::json(bytes, tenant) {
+                gathering.take(decoded.line, decoded.record).await;
+            }
+        }
+    }
+    gathering.finish().map_err(|error| Refusal::new(ErrorKind::Internal, error.to_string()))
+}
+
+fn format(headers: &HeaderMap) -> Result<Format, Refusal> {
+    let Some(value) = headers.get(CONTENT_TYPE) else { return Ok(Format::Lines) };
+    let text = value.to_str().unwrap_or_default();
+    let mut parts = text.split(';').map(str::trim);
+    let media_type = parts.next().unwrap_or_default().to_ascii_lowercase();
+    let is_utf8 = parts.filter_map(|parameter| parameter.split_once('=')).all(|(name, value)| {
+        let value = value.trim().trim_matches('"');
+        !name.trim().eq_ignore_ascii_case("charset")
+            || value.eq_ignore_ascii_case("utf-8")
+            || value.eq_ignore_ascii_case("utf8")
+    });
+    match media_type.as_str() {
+        "application/x-ndjson" | "application/ndjson" | "application/jsonl" if is_utf8 => Ok(Format::Lines),
+        "application/json" if is_utf8 => Ok(Format::Json),
+        _ => {
+            let message = "this content type is not supported: use application/x-ndjson or application/json, in UTF-8";
+            Err(Fault::new(FaultCode::Unsupported, CONTENT_TYPE.as_str(), message).into())
+        }
+    }
+}

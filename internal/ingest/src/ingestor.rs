@@ -1,0 +1,146 @@
+use std::net::SocketAddr;
+use std::sync::Arc;
+
+use loglake_auth::Authenticator;
+use loglake_broker::Producer;
+use loglake_model::{Clock, ReadyFlag};
+use loglake_pipeline::Pipeline;
+use tokio::net::TcpListener;
+use tokio::sync::Semaphore;
+use tokio_util::sync::CancellationToken;
+use tracing::info;
+
+use crate::budget::Budget;
+use crate::intake::Intake;
+use crate::metrics::Metrics;
+use crate::serve::{Listener, Protocol};
+use crate::shared::Shared;
+use crate::{Config, Error, grpc, http};
+
+/// How many bodies are decompressed at a time. Each may grow to `max_decoded_bytes` before its size is known.
+const MAX_INFLATING: usize = 2;
+
+/// The live parts this role works with.
+pub struct Parts {
+    /// Where records go.
+    pub producer: Arc<dyn Producer>,
+    /// How many partitions its topic has, at least 1.
+    pub partitions: u32,
+    /// The time of receipt, and what credentials expire by.
+    pub clock: Arc<dyn Clock>,
+    /// Who may send.
+    pub auth: Arc<Authenticator>,
+    /// Where the metrics are registered; see [`crate::metrics`].
+    pub registry: prometheus::Registry,
+    /// Told when requests are taken, and when they no longer are.
+    pub ready: ReadyFlag,
+}
+
+/// The role, bound to its addresses.
+pub struct Ingestor {
+    shared: Arc<Shared>,
+    grpc: TcpListener,
+    http: TcpListener,
+    grpc_addr: SocketAddr,
+    http_addr: SocketAddr,
+    ready: ReadyFlag,
+}
+
+impl Ingestor {
+    /// Binds both addresses; nothing is served before [`Ingestor::run`].
+    ///
+    /// # Errors
+    /// `Unavailable` for an address that is taken, naming its key; `Invalid` for settings that do not fit together;
+    /// `Internal` when the registry has such metrics already.
+    pub async fn bind(config: Config, parts: Parts) -> Result<Self, Error> {
+        config.check()?;
+        let Parts { producer, partitions, clock, auth, registry, ready } = parts;
+        if partitions == 0 {
+            return Err(Error::Config("the topic has no partition".to_owned()));
+        }
+        let (takes, needs) = (producer.max_message_bytes(), loglake_batch::MAX_BYTES);
+        if takes < needs {
+            return Err(Error::Config(format!(
+                "the broker takes messages of at most {takes} bytes, a batch may have {needs}: raise the broker's limit"
+            )));
+        }
+        let (grpc, grpc_addr) = bind("ingest.grpc_listen", config.grpc_listen).await?;
+        let (http, http_addr) = bind("ingest.http_listen", config.http_listen).await?;
+        let metrics = Metrics::register(&registry)?;
+        let pipeline = Pipeline::new(loglake_pipeline::Config {
+            max_future: config.max_future,
+            max_age: config.max_age,
+            keep_received_at: config.keep_received_at,
+        });
+        let intake = Intake {
+            producer,
+            partitions,
+            clock: Arc::clone(&clock),
+            pipeline,
+            append_timeout: config.append_timeout,
+            metrics: metrics.clone(),
+        };
+        let shared = Shared {
+            budget: Budget::new(config.in_flight_bytes, Some(metrics.in_flight_bytes.clone())),
+            inflating: Arc::new(Semaphore::new(MAX_INFLATING)),
+            draining: CancellationToken::new(),
+            config,
+            intake,
+            auth,
+            clock,
+            metrics,
+        };
+        Ok(Self { shared: Arc::new(shared), grpc, http, grpc_addr, http_addr, ready })
+    }
+
+    /// Where gRPC listens: the real port also where 0 was asked for.
+    #[must_use]
+    pub fn grpc_addr(&self) -> SocketAddr {
+        self.grpc_addr
+    }
+
+    /// Where HTTP listens.
+    #[must_use]
+    pub fn http_addr(&self) -> SocketAddr {
+        self.http_addr
+    }
+
+    /// Serves until `shutdown` is cancelled. Then it is no longer ready, accepts no more, lets what has begun come to its end
+    /// within the grace period, and returns.
+    ///
+    /// # Errors
+    /// `Internal` when reflection cannot be set up.
+    pub async fn run(self, shutdown: CancellationToken) -> Result<(), Error> {
+        let Self { shared, grpc, http, grpc_addr, http_addr, ready } = self;
+        let (health, grpc_router) = grpc::router(&shared).await?;
+        let listener = |socket, router, protocol, name| Listener {
+            socket,
+            router,
+            protocol,
+            max_connections: shared.config.max_connections,
+            connections: shared.metrics.connections.with_label_values(&[name]),
+        };
+        let grpc = listener(grpc, grpc_router, Protocol::Http2, "grpc");
+        let http = listener(http, http::router(&shared), Protocol::Http1, "http");
+
+        let stopping = async {
+            shutdown.cancelled().await;
+            ready.set(false);
+            health.stop().await;
+            shared.draining.cancel();
+        };
+        ready.set(true);
+        info!(grpc = %grpc_addr, http = %http_addr, "ingestor listening");
+        let (draining, grace) = (&shared.draining, shared.config.grace);
+        tokio::join!(stopping, grpc.run(draining.clone(), grace), http.run(draining.clone(), grace));
+        info!("ingestor stopped");
+        Ok(())
+    }
+}
+
+async fn bind(key: &'static str, address: SocketAddr) -> Result<(TcpListener, SocketAddr), Error> {
+    let wrong = |source| Error::Bind { key, address, source };
+    let listener = TcpListener::bind(address).await.map_err(wrong)?;
+    let bound = listener.local_addr().map_err(wrong)?;
+    Ok((listener, bound))
+}

@@ -1,0 +1,196 @@
+//! The way of a request's records, the same for every protocol: validated and rendered into messages, one for each partition
+//! (more where they do not fit), then appended side by side. Crash order: nothing is told to the client before the broker
+//! confirmed it; what was appended and not told may come again.
+
+use std::collections::BTreeMap;
+use std::sync::Arc;
+use std::time::{Duration, Instant};
+
+use bytes::Bytes;
+use futures_util::future::join_all;
+use loglake_batch::{BatchBuilder, Origin};
+use loglake_broker::Producer;
+use loglake_model::{Clock, ErrorKind, Fault, FaultCode, Record, TenantId, partition_of};
+use loglake_pipeline::Pipeline;
+use tracing::{error, warn};
+
+use crate::metrics::Metrics;
+
+/// How many of a request's faults are told; all are counted.
+pub(crate) const MAX_TOLD: usize = 100;
+/// After how many records others get their turn on this thread.
+const RECORDS_A_TURN: u64 = 256;
+
+/// Takes in the records of requests.
+pub(crate) struct Intake {
+    pub(crate) producer: Arc<dyn Producer>,
+    pub(crate) partitions: u32,
+    pub(crate) clock: Arc<dyn Clock>,
+    pub(crate) pipeline: Pipeline,
+    pub(crate) append_timeout: Duration,
+    pub(crate) metrics: Metrics,
+}
+
+/// A fault of one record.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) struct Refused {
+    /// Where the record stood, as its protocol counts.
+    pub(crate) place: u64,
+    /// What is wrong with it.
+    pub(crate) fault: Fault,
+}
+
+/// Records on their way to becoming messages.
+pub(crate) struct Gathering<'a> {
+    intake: &'a Intake,
+    tenant: TenantId,
+    received_at_ns: i64,
+    open: BTreeMap<u32, BatchBuilder>,
+    full: Vec<(u32, BatchBuilder)>,
+    line: Vec<u8>,
+    line_bytes: u64,
+    turn: u64,
+    refused: u64,
+    told: Vec<Refused>,
+}
+
+/// A request's records, ready to be appended.
+#[derive(Debug)]
+pub(crate) struct Gathered {
+    /// By partition, in order.
+    messages: BTreeMap<u32, Vec<Message>>,
+    line_bytes: u64,
+    refused: u64,
+    told: Vec<Refused>,
+}
+
+#[derive(Debug)]
+struct Message {
+    payload: Bytes,
+    records: u64,
+}
+
+/// What became of a request's records.
+#[derive(Debug)]
+pub(crate) struct Outcome {
+    /// How many are durable.
+    pub(crate) accepted: u64,
+    /// How many were refused for what is wrong with them.
+    pub(crate) refused: u64,
+    /// The first [`MAX_TOLD`] of those.
+    pub(crate) told: Vec<Refused>,
+    /// Why the rest could not be made durable, if there is a rest.
+    pub(crate) failure: Option<ErrorKind>,
+}
+
+impl Intake {
+    /// Begins with a request of `tenant` that is here now.
+    pub(crate) fn begin(&self, tenant: &TenantId) -> Gathering<'_> {
+        Gathering {
+            intake: self,
+            tenant: tenant.clone(),
+            received_at_ns: self.clock.now_ns(),
+            open: BTreeMap::new(),
+            full: Vec::new(),
+            line: Vec::new(),
+            line_bytes: 0,
+            turn: 0,
+            refused: 0,
+            told: Vec::new(),
+        }
+    }
+
+    /// Appends what was gathered, the partitions side by side, and returns when all of it is durable or has failed.
+    pub(crate) async fn append(&self, gathered: Gathered) -> Outcome {
+        let Gathered { messages, line_bytes, refused, told } = gathered;
+        let results =
+            join_all(messages.into_iter().map(|(partition, messages)| self.append_to(partition, messages))).await;
+        let accepted = results.iter().map(|(records, _)| records).sum();
+        let failure = results.into_iter().find_map(|(_, failure)| failure);
+        self.metrics.records.inc_by(accepted);
+        if failure.is_none() {
+            self.metrics.line_bytes.inc_by(line_bytes);
+        }
+        Outcome { accepted, refused, told, failure }
+    }
+
+    /// Appends to one partition, in order, until something fails.
+    async fn append_to(&self, partition: u32, messages: Vec<Message>) -> (u64, Option<ErrorKind>) {
+        let mut accepted = 0;
+        for Message { payload, records } in messages {
+            let began = Instant::now();
+            let appended = tokio::time::timeout(self.append_timeout, self.producer.append(partition, payload)).await;
+            let kind = match appended {
+                Ok(Ok(_)) => {
+                    self.metrics.append_seconds.observe(began.elapsed().as_secs_f64());
+                    self.metrics.messages.inc();
+                    accepted += records;
+                    continue;
+                }
+                Ok(Err(error)) => {
+                    warn!(partition, %error, "append failed");
+                    error.kind()
+                }
+                Err(_) => {
+                    warn!(partition, timeout = ?self.append_timeout, "append timed out");
+                    ErrorKind::Deadline
+                }
+            };
+            self.metrics.append_failures.with_label_values(&[kind.as_str()]).inc();
+            // To the client it is one of two things: the log is full, or it cannot be reached. Both mean: again later.
+            let told = if kind == ErrorKind::Exhausted { ErrorKind::Exhausted } else { ErrorKind::Unavailable };
+            return (accepted, Some(told));
+        }
+        (accepted, None)
+    }
+}
+
+impl Gathering<'_> {
+    /// Takes the record at `place`, or the fault that its decoder found. Now and then lets others have their turn.
+    pub(crate) async fn take(&mut self, place: u64, record: Result<Record, Fault>) {
+        if let Err(fault) = record.and_then(|record| self.render(record)) {
+            self.intake.metrics.refused_records.with_label_values(&[fault.code.as_str()]).inc();
+            self.refused += 1;
+            if self.told.len() < MAX_TOLD {
+                self.told.push(Refused { place, fault });
+            }
+        }
+        self.turn += 1;
+        if self.turn.is_multiple_of(RECORDS_A_TURN) {
+            tokio::task::yield_now().await;
+        }
+    }
+
+    fn render(&mut self, record: Record) -> Result<(), Fault> {
+        self.line.clear();
+        let rendered = self.intake.pipeline.render(record, self.received_at_ns, &mut self.line)?;
+        let (service, trace_id, line) = (&rendered.service, rendered.trace_id.as_str(), self.line.as_slice());
+        let partition = partition_of(&self.tenant, service, self.intake.partitions);
+        let fresh = || BatchBuilder::new(&self.tenant, self.received_at_ns, Origin::None);
+        let builder = self.open.entry(partition).or_insert_with(fresh);
+        if !builder.fits(service, trace_id, line.len()) && !builder.is_empty() {
+            self.full.push((partition, std::mem::replace(builder, fresh())));
+        }
+        builder.push(service, rendered.timestamp_ns, rendered.level, trace_id, line).map_err(|error| {
+            error!(%error, "rendered record does not fit its message");
+            Fault::new(FaultCode::Internal, "", "the record could not be stored; this is a fault of the server")
+        })?;
+        self.line_bytes += line.len() as u64;
+        Ok(())
+    }
+
+    /// Ends it.
+    ///
+    /// # Errors
+    /// A message could not be written, which only happens when the clock shows a time before 1970.
+    pub(crate) fn finish(self) -> Result<Gathered, loglake_batch::Error> {
+        let mut messages: BTreeMap<u32, Vec<Message>> = BTreeMap::new();
+        for (partition, builder) in self.full.into_iter().chain(self.open) {
+            if !builder.is_empty() {
+                let records = builder.records() as u64;
+                messages.entry(partition).or_default().push(Message { payload: builder.finish()?, records });
+            }
+        }
+        Ok(Gathered { messages, line_bytes: self.line_bytes, refused: self.refused, told: self.told })
+    }
+}

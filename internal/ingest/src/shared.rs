@@ -1,0 +1,55 @@
+use std::sync::Arc;
+use std::time::Instant;
+
+use loglake_api::{Refusal, status};
+use loglake_auth::Authenticator;
+use loglake_model::{Clock, ErrorKind, Fault};
+use tokio::sync::Semaphore;
+use tokio_util::sync::CancellationToken;
+
+use crate::Config;
+use crate::budget::Budget;
+use crate::intake::Intake;
+use crate::metrics::Metrics;
+
+/// What both surfaces work with.
+pub(crate) struct Shared {
+    pub(crate) config: Config,
+    pub(crate) intake: Intake,
+    pub(crate) auth: Arc<Authenticator>,
+    pub(crate) clock: Arc<dyn Clock>,
+    pub(crate) metrics: Metrics,
+    /// Bytes of requests in flight in this process.
+    pub(crate) budget: Budget,
+    /// Who may decompress a body at the moment: until it is done nobody knows how large it will be.
+    pub(crate) inflating: Arc<Semaphore>,
+    /// Cancelled when the order to stop came.
+    pub(crate) draining: CancellationToken,
+}
+
+impl Shared {
+    /// Counts a request or batch that ended, and how long its answer took if it was begun at all.
+    pub(crate) fn count(&self, protocol: &str, failure: Option<ErrorKind>, began: Option<Instant>) {
+        let outcome = failure.map_or("ok", ErrorKind::as_str);
+        self.metrics.requests.with_label_values(&[protocol, outcome]).inc();
+        if let Some(began) = began {
+            self.metrics.ack_seconds.with_label_values(&[protocol]).observe(began.elapsed().as_secs_f64());
+        }
+    }
+}
+
+/// The refusal of a caller who may not do this.
+pub(crate) fn unwelcome(error: &loglake_auth::Error) -> Refusal {
+    let kind = error.kind();
+    Refusal::of(kind, Fault::new(status::code(kind), error.field(), error.to_string()))
+}
+
+/// The refusal when too much is in flight already.
+pub(crate) fn too_busy() -> Refusal {
+    Refusal::new(ErrorKind::Exhausted, "too many bytes are waiting to become durable: try again in a moment")
+}
+
+/// The refusal when the order to stop has come.
+pub(crate) fn going_down() -> Refusal {
+    Refusal::new(ErrorKind::Unavailable, "this ingestor is shutting down: connect again")
+}
