@@ -8,6 +8,7 @@ mod clock;
 mod error_kind;
 mod fault;
 mod level;
+pub mod limits;
 pub mod line;
 mod partition;
 mod readiness;
