@@ -1,5 +1,7 @@
 //! No damaged byte makes another row.
 
+#![allow(clippy::unwrap_used, reason = "a test")]
+
 mod common;
 
 use bytes::Bytes;
