@@ -12,6 +12,8 @@ mod fs;
 pub mod key;
 mod memory;
 mod retrying;
+#[cfg(feature = "s3")]
+pub mod s3;
 mod self_test;
 mod traits;
 
@@ -19,5 +21,7 @@ pub use error::Error;
 pub use fs::FolderStore;
 pub use memory::MemoryStore;
 pub use retrying::{Backoff, Retrying};
+#[cfg(feature = "s3")]
+pub use s3::S3Store;
 pub use self_test::self_test;
 pub use traits::{Create, Listing, Object, ObjectStore, PAGE, list_all};
