@@ -1,0 +1,114 @@
+use std::fmt;
+use std::path::Path;
+use std::time::Duration;
+
+use anyhow::{Context as _, bail};
+use tonic::metadata::{Ascii, MetadataMap, MetadataValue};
+use tonic::transport::{Channel, Endpoint};
+
+/// How long making a connection may take.
+const CONNECT_TIMEOUT: Duration = Duration::from_secs(5);
+
+/// A token that is never printed.
+#[derive(Clone)]
+pub struct Token(String);
+
+impl Token {
+    /// Takes a token's text; blanks around it are dropped.
+    #[must_use]
+    pub fn new(text: &str) -> Self {
+        Self(text.trim().to_owned())
+    }
+
+    /// Reads a token from a file that holds nothing else.
+    ///
+    /// # Errors
+    /// The file cannot be read or is empty.
+    pub fn from_file(path: &Path) -> anyhow::Result<Self> {
+        let text =
+            std::fs::read_to_string(path).with_context(|| format!("reading the token file {}", path.display()))?;
+        let token = Self::new(&text);
+        if token.0.is_empty() {
+            bail!("the token file {} is empty", path.display());
+        }
+        Ok(token)
+    }
+}
+
+impl fmt::Debug for Token {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("Token(hidden)")
+    }
+}
+
+/// Where records go, and on whose behalf.
+#[derive(Clone, Debug)]
+pub struct Target {
+    endpoint: Endpoint,
+    metadata: MetadataMap,
+}
+
+impl Target {
+    /// Makes a target of `server` (`http://host:port`), the token if the server asks for one, and the tenant if the server is
+    /// open or the token's tenant is to be confirmed.
+    ///
+    /// # Errors
+    /// Says which of them is malformed.
+    pub fn new(server: &str, token: Option<&Token>, tenant: Option<&str>) -> anyhow::Result<Self> {
+        let wrong = || format!("`{server}` is not a server's address: write http://host:port");
+        let uri: http::Uri = server.parse().with_context(wrong)?;
+        if uri.scheme_str() == Some("https") {
+            bail!(
+                "{server}: this agent does not speak TLS yet; send to a listener on the same host, or through a tunnel"
+            );
+        }
+        if uri.scheme_str() != Some("http") || uri.host().is_none_or(str::is_empty) {
+            bail!(wrong());
+        }
+        let endpoint = Endpoint::from(uri)
+            .connect_timeout(CONNECT_TIMEOUT)
+            .tcp_nodelay(true)
+            .http2_keep_alive_interval(Duration::from_secs(20))
+            .keep_alive_timeout(Duration::from_secs(20));
+        let mut metadata = MetadataMap::new();
+        if let Some(Token(token)) = token {
+            let mut value: MetadataValue<Ascii> =
+                format!("Bearer {token}").parse().context("the token holds characters that no token has")?;
+            value.set_sensitive(true);
+            metadata.insert("authorization", value);
+        }
+        if let Some(tenant) = tenant {
+            let name = loglake_model::TenantName::parse(tenant).context("--tenant")?;
+            metadata.insert("x-scope-orgid", name.as_str().parse().context("--tenant")?);
+        }
+        Ok(Self { endpoint, metadata })
+    }
+
+    pub(super) async fn connect(&self) -> Result<Channel, tonic::transport::Error> {
+        self.endpoint.connect().await
+    }
+
+    pub(super) fn request<T>(&self, message: T) -> tonic::Request<T> {
+        let mut request = tonic::Request::new(message);
+        *request.metadata_mut() = self.metadata.clone();
+        request
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn malformed_targets_are_named_and_tokens_hidden() {
+        let token = Token::new(" ll_a_secret\n");
+        let target = Target::new("http://127.0.0.1:50051", Some(&token), Some("t")).unwrap();
+        assert_eq!(target.request(()).metadata().get("authorization").unwrap(), "Bearer ll_a_secret");
+        assert!(!format!("{target:?} {token:?}").contains("secret"));
+        for server in ["", "127.0.0.1:50051", "ftp://x", "https://x:1", "http://"] {
+            assert!(Target::new(server, None, None).is_err(), "{server}");
+        }
+        assert!(Target::new("http://x", Some(&Token::new("a\nb")), None).is_err());
+        assert!(Target::new("http://x", None, Some("../x")).is_err());
+    }
+}
