@@ -11,10 +11,14 @@ mod embedded;
 mod error;
 mod lease_table;
 mod place;
+#[cfg(feature = "redis")]
+pub mod redis;
 mod traits;
 
 pub use embedded::EmbeddedIndex;
 pub use error::Error;
+#[cfg(feature = "redis")]
+pub use redis::RedisIndex;
 pub use traits::{
     Apply, Change, ChunkIndex, ChunkQuery, Lease, PartitionChunks, RebuildToken, ServiceStats, SessionChange, Snapshot,
     Watermark, service_stats,

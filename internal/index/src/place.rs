@@ -41,7 +41,7 @@ pub(crate) fn of_service(tenant: &TenantName, service: &Service) -> Vec<u8> {
 /// `Corrupt` when its numbers contradict each other, so that a query by time would not find it.
 pub(crate) fn of(chunk: &ChunkMeta) -> Result<Vec<u8>, Error> {
     let corrupt = |reason: &str| Err(Error::Corrupt { key: chunk.key.clone(), reason: reason.to_owned() });
-    if !loglake_key(&chunk.key) {
+    if !is_visible(&chunk.key) {
         return corrupt("the object's key has characters that no key has");
     }
     let window = chunk.window;
@@ -59,7 +59,7 @@ pub(crate) fn of(chunk: &ChunkMeta) -> Result<Vec<u8>, Error> {
 }
 
 /// Whether `key` is visible ASCII.
-fn loglake_key(key: &str) -> bool {
+fn is_visible(key: &str) -> bool {
     !key.is_empty() && key.bytes().all(|byte| byte.is_ascii_graphic())
 }
 
@@ -68,13 +68,18 @@ pub(crate) fn window_minutes(chunk: &ChunkMeta) -> i64 {
     chunk.window.length_ns / MINUTE_NS
 }
 
+/// The first and the last minute of `range` (both included), shifted as in a place. A chunk that overlaps it begins at most
+/// the longest window before the first, and not after the last.
+pub(crate) fn minutes(range: TimeRange) -> (i64, i64) {
+    let minute = |ns: i64| ns.div_euclid(MINUTE_NS) + SHIFT;
+    (minute(range.start_ns()), minute(range.end_ns().saturating_sub(1)))
+}
+
 /// The window starts, `[from, to)` as they stand in a place, that chunks overlapping `range` can have when no window is
 /// longer than `longest_minutes`.
 pub(crate) fn starts(range: TimeRange, longest_minutes: i64) -> (String, String) {
-    let longest = longest_minutes.clamp(0, DAY_MINUTES);
-    let from = range.start_ns().div_euclid(MINUTE_NS) - longest;
-    let to = range.end_ns().saturating_sub(1).div_euclid(MINUTE_NS) + 1;
-    (minute(from + SHIFT), minute(to + SHIFT))
+    let (first, last) = minutes(range);
+    (minute(first.saturating_sub(longest_minutes)), minute(last.saturating_add(1)))
 }
 
 fn minute(shifted: i64) -> String {
@@ -92,15 +97,18 @@ pub(crate) fn encode(chunk: &ChunkMeta) -> Result<Vec<u8>, Error> {
     serde_json::to_vec(chunk).map_err(|error| Error::Corrupt { key: chunk.key.clone(), reason: error.to_string() })
 }
 
-/// Reads the stored form of an entry that stands below `tenant`'s place; `name` says in an error where it was.
+/// Reads the stored form of the entry at `place`, found below `tenant`'s.
 ///
 /// # Errors
-/// `Corrupt` when it is none, or says that it is another tenant's.
-pub(crate) fn decode(name: &[u8], stored: &[u8], tenant: &TenantName) -> Result<ChunkMeta, Error> {
-    let corrupt = |reason: String| Error::Corrupt { key: String::from_utf8_lossy(name).into_owned(), reason };
+/// `Corrupt` when it is none, belongs at another place, or says that it is another tenant's.
+pub(crate) fn decode(place: &[u8], stored: &[u8], tenant: &TenantName) -> Result<ChunkMeta, Error> {
+    let corrupt = |reason: String| Error::Corrupt { key: place.escape_ascii().to_string(), reason };
     let chunk: ChunkMeta = serde_json::from_slice(stored).map_err(|error| corrupt(error.to_string()))?;
     if chunk.tenant != *tenant {
         return Err(corrupt("it says that it is another tenant's".to_owned()));
+    }
+    if of(&chunk)? != place {
+        return Err(corrupt("it belongs elsewhere".to_owned()));
     }
     Ok(chunk)
 }
@@ -129,6 +137,16 @@ mod tests {
             lowest_offset: 0,
             highest_offset: 0,
         }
+    }
+
+    #[test]
+    fn entries_are_read_only_where_they_belong() {
+        let chunk = chunk("a", "s", 5, 7, 60);
+        let (place, stored) = (of(&chunk).unwrap(), encode(&chunk).unwrap());
+        assert_eq!(decode(&place, &stored, &chunk.tenant).unwrap(), chunk);
+        assert!(decode(&place, &stored, &TenantName::parse("b").unwrap()).is_err());
+        assert!(decode(&[&place[..], b"x"].concat(), &stored, &chunk.tenant).is_err());
+        assert!(decode(&place, &stored[1..], &chunk.tenant).is_err());
     }
 
     #[test]

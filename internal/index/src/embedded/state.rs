@@ -226,7 +226,7 @@ impl State {
             }
             for entry in view.range(&self.keys, bounds) {
                 let (key, value) = entry.into_inner().map_err(|error| unavailable("read", &error))?;
-                let chunk = place::decode(&key, &value, tenant)?;
+                let chunk = place::decode(key.get(PLACE_AT..).unwrap_or_default(), &value, tenant)?;
                 if chunk.overlaps(range) {
                     chunks.push(chunk);
                 }
@@ -283,8 +283,11 @@ fn fill(
     Ok(())
 }
 
+/// Where the place begins in the key of a chunk's entry.
+const PLACE_AT: usize = 6;
+
 fn key(partition: u32, kind: u8, rest: &[u8]) -> Vec<u8> {
-    let mut key = Vec::with_capacity(6 + rest.len());
+    let mut key = Vec::with_capacity(PLACE_AT + rest.len());
     key.push(b'p');
     key.extend_from_slice(&partition.to_be_bytes());
     key.push(kind);

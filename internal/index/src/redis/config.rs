@@ -1,0 +1,61 @@
+use std::fmt;
+use std::time::Duration;
+
+/// How to reach the index in a Redis server.
+#[derive(Clone)]
+pub struct Config {
+    /// `host:port`, or a URL `redis://[user[:password]@]host[:port][/database]`.
+    pub addr: String,
+    /// The cluster whose chunks these are.
+    pub cluster: String,
+    /// The life of its topic.
+    pub incarnation: u32,
+    /// How long to wait for a connection. Default: 2 s.
+    pub connect_timeout: Duration,
+    /// How long to wait for an answer; past it what was asked is in doubt. Default: 5 s.
+    pub response_timeout: Duration,
+}
+
+impl Config {
+    /// The server at `addr` for `cluster` under `incarnation`, with all else by default.
+    #[must_use]
+    pub fn new(addr: impl Into<String>, cluster: impl Into<String>, incarnation: u32) -> Self {
+        Self {
+            addr: addr.into(),
+            cluster: cluster.into(),
+            incarnation,
+            connect_timeout: Duration::from_secs(2),
+            response_timeout: Duration::from_secs(5),
+        }
+    }
+
+    pub(super) fn url(&self) -> String {
+        if self.addr.contains("://") { self.addr.clone() } else { format!("redis://{}", self.addr) }
+    }
+}
+
+impl fmt::Debug for Config {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        // What stands before the last `@` may be a password.
+        let host = self.addr.rsplit('@').next().unwrap_or_default();
+        f.debug_struct("Config")
+            .field("addr", &host)
+            .field("cluster", &self.cluster)
+            .field("incarnation", &self.incarnation)
+            .field("connect_timeout", &self.connect_timeout)
+            .field("response_timeout", &self.response_timeout)
+            .finish()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn passwords_are_not_shown() {
+        let config = Config::new("redis://user:hunter2@localhost:6379/1", "c", 0);
+        assert!(!format!("{config:?}").contains("hunter2"));
+        assert_eq!(Config::new("localhost:6379", "c", 0).url(), "redis://localhost:6379");
+    }
+}

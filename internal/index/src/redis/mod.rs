@@ -1,0 +1,296 @@
+//! The index in a Redis server, for all processes of a cluster.
+//!
+//! Every change and every answer is one script over the keys of one partition, so nobody sees half of one. What the server
+//! loses, all of it or single keys, leads to a missing watermark and so to a rebuild: see `scripts/look.lua`.
+
+mod config;
+mod keys;
+mod scripts;
+mod stage;
+
+use std::collections::{BTreeSet, HashMap};
+use std::time::Duration;
+
+use async_trait::async_trait;
+use futures_util::future::try_join_all;
+use loglake_model::{ChunkMeta, TenantId, TenantName};
+use redis::aio::{ConnectionManager, ConnectionManagerConfig};
+use redis::{Client, ErrorKind, RedisError, ServerErrorKind};
+
+pub use self::config::Config;
+use self::keys::PartitionKeys;
+use self::scripts::Scripts;
+use crate::{
+    Apply, Change, ChunkIndex, ChunkQuery, Error, Lease, PartitionChunks, RebuildToken, SessionChange, Snapshot,
+    Watermark, place,
+};
+
+/// How often a lost connection is made again before a call fails. The next call tries anew.
+const RECONNECTS: usize = 2;
+
+/// The index in a Redis server.
+pub struct RedisIndex {
+    connection: ConnectionManager,
+    scripts: Scripts,
+    cluster: String,
+    incarnation: u32,
+}
+
+impl std::fmt::Debug for RedisIndex {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("RedisIndex")
+            .field("cluster", &self.cluster)
+            .field("incarnation", &self.incarnation)
+            .finish_non_exhaustive()
+    }
+}
+
+impl RedisIndex {
+    /// Connects, and refuses a server that would evict entries when its memory is full.
+    ///
+    /// # Errors
+    /// `Invalid` when the address, the credential or the server's `maxmemory-policy` is wrong; `Unavailable`.
+    pub async fn connect(config: Config) -> Result<Self, Error> {
+        let client = Client::open(config.url()).map_err(|error| failed("connect", &error))?;
+        let settings = ConnectionManagerConfig::new()
+            .set_connection_timeout(Some(config.connect_timeout))
+            .set_response_timeout(Some(config.response_timeout))
+            .set_number_of_retries(RECONNECTS)
+            .set_max_delay(Duration::from_secs(1));
+        let connection =
+            ConnectionManager::new_with_config(client, settings).await.map_err(|error| failed("connect", &error))?;
+        let index =
+            Self { connection, scripts: Scripts::new(), cluster: config.cluster, incarnation: config.incarnation };
+        index.check_policy().await?;
+        Ok(index)
+    }
+
+    async fn check_policy(&self) -> Result<(), Error> {
+        let answer: Result<HashMap<String, String>, _> =
+            redis::cmd("CONFIG").arg("GET").arg("maxmemory-policy").query_async(&mut self.connection.clone()).await;
+        match answer.as_ref().map(|settings| settings.get("maxmemory-policy").map(String::as_str)) {
+            Ok(Some("noeviction")) => Ok(()),
+            Ok(Some(other)) => Err(Error::Unfit(format!(
+                "the Redis server's maxmemory-policy is {other}: it would drop entries; set it to noeviction"
+            ))),
+            Err(error) if error.is_io_error() || error.is_timeout() => Err(failed("connect", error)),
+            Ok(None) => {
+                tracing::warn!("redis does not tell its maxmemory-policy; it must be noeviction");
+                Ok(())
+            }
+            Err(error) => {
+                tracing::warn!(%error, "redis does not tell its maxmemory-policy; it must be noeviction");
+                Ok(())
+            }
+        }
+    }
+
+    fn keys(&self, partition: u32) -> PartitionKeys {
+        PartitionKeys::new(&self.cluster, self.incarnation, partition)
+    }
+
+    async fn partition_chunks(
+        &self,
+        partition: u32,
+        tenant: &TenantName,
+        query: &ChunkQuery<'_>,
+    ) -> Result<PartitionChunks, Error> {
+        let (first, last) = place::minutes(query.range);
+        let mut call = self.scripts.chunks.prepare_invoke();
+        call.key(&self.keys(partition).all()[..]).arg(place::of_tenant(tenant)).arg(first).arg(last);
+        call.arg(u8::from(query.services.is_some()));
+        // Asked for twice, answered once.
+        for service in query.services.unwrap_or_default().iter().collect::<BTreeSet<_>>() {
+            call.arg(place::of_service(tenant, service));
+        }
+        let answer: Vec<Vec<u8>> =
+            call.invoke_async(&mut self.connection.clone()).await.map_err(|error| failed("read chunks", &error))?;
+        let Some((watermark, members)) = split_watermark(&answer)? else {
+            return Ok(PartitionChunks { partition, watermark: None, chunks: Vec::new() });
+        };
+        let mut chunks = Vec::with_capacity(members.len());
+        for member in members {
+            let chunk = entry(member, tenant)?;
+            if chunk.overlaps(query.range) {
+                chunks.push(chunk);
+            }
+        }
+        Ok(PartitionChunks { partition, watermark: Some(watermark), chunks })
+    }
+
+    async fn take(&self, name: &str, holder: &str, value: &str, ttl: Duration, by_force: bool) -> Result<Lease, Error> {
+        let ttl_ms = u64::try_from(ttl.as_millis()).unwrap_or(u64::MAX).clamp(1, 1 << 40);
+        let mut call = self.scripts.lease.prepare_invoke();
+        call.key(&keys::lease(&self.cluster, name)[..]).arg(holder).arg(value).arg(ttl_ms).arg(u8::from(by_force));
+        let (holder, value, generation) =
+            call.invoke_async(&mut self.connection.clone()).await.map_err(|error| failed("take lease", &error))?;
+        Ok(Lease { holder, value, generation })
+    }
+}
+
+#[async_trait]
+impl ChunkIndex for RedisIndex {
+    async fn apply(&self, partition: u32, change: &Change) -> Result<Apply, Error> {
+        let Some(predecessor) = change.seq.checked_sub(1) else {
+            return Ok(Apply::Refused(self.watermark(partition).await?));
+        };
+        let longest = change.adds.iter().map(place::window_minutes).max().unwrap_or(0);
+        let dropped = change.sessions.iter().filter(|session| session.state.is_none()).count();
+        let mut call = self.scripts.apply.prepare_invoke();
+        call.key(&self.keys(partition).all()[..]).arg(predecessor).arg(change.seq).arg(change.next).arg(longest);
+        call.arg(change.removes.len()).arg(change.adds.len()).arg(change.sessions.len() - dropped).arg(dropped);
+        for chunk in &change.removes {
+            call.arg(place::of(chunk)?);
+        }
+        for chunk in &change.adds {
+            call.arg(place::of(chunk)?).arg(place::encode(chunk)?);
+        }
+        for session in &change.sessions {
+            if let Some(state) = &session.state {
+                call.arg(&session.session).arg(state);
+            }
+        }
+        for session in change.sessions.iter().filter(|session| session.state.is_none()) {
+            call.arg(&session.session);
+        }
+        let answer: Vec<Vec<u8>> =
+            call.invoke_async(&mut self.connection.clone()).await.map_err(|error| failed("apply", &error))?;
+        match answer.split_first() {
+            Some((outcome, _)) if outcome == b"applied" => Ok(Apply::Applied),
+            Some((outcome, _)) if outcome == b"lost" => Ok(Apply::Refused(None)),
+            Some((outcome, mark)) if outcome == b"refused" => {
+                Ok(Apply::Refused(split_watermark(mark)?.map(|(watermark, _)| watermark)))
+            }
+            Some((outcome, place)) if outcome == b"lacks" => {
+                let place = place.first().map(|place| place.escape_ascii().to_string());
+                tracing::warn!(partition, seq = change.seq, place, "index lacks what the chain removes, dropped");
+                Ok(Apply::Refused(None))
+            }
+            _ => Err(corrupt("apply", "the script answers with something else")),
+        }
+    }
+
+    async fn watermark(&self, partition: u32) -> Result<Option<Watermark>, Error> {
+        let mut call = self.scripts.watermark.prepare_invoke();
+        call.key(&self.keys(partition).all()[..]);
+        let answer: Vec<Vec<u8>> =
+            call.invoke_async(&mut self.connection.clone()).await.map_err(|error| failed("read watermark", &error))?;
+        Ok(split_watermark(&answer)?.map(|(watermark, _)| watermark))
+    }
+
+    async fn begin_rebuild(&self, partition: u32) -> Result<RebuildToken, Error> {
+        let mut call = self.scripts.begin_rebuild.prepare_invoke();
+        call.key(&self.keys(partition).all()[..]).arg(format!("{:032x}", rand::random::<u128>()));
+        let token =
+            call.invoke_async(&mut self.connection.clone()).await.map_err(|error| failed("begin rebuild", &error))?;
+        Ok(RebuildToken(token))
+    }
+
+    async fn rebuild(&self, partition: u32, token: &RebuildToken, snapshot: &Snapshot) -> Result<bool, Error> {
+        let keys = self.keys(partition);
+        let staged = stage::put(&mut self.connection.clone(), &keys, snapshot).await?;
+        let mut call = self.scripts.rebuild.prepare_invoke();
+        call.key(&keys.all()[..]).key(&staged.chunks).key(&staged.sessions);
+        call.arg(&token.0).arg(snapshot.watermark.seq).arg(snapshot.watermark.next).arg(staged.longest_minutes);
+        call.arg(staged.chunk_count).arg(staged.session_count);
+        let done: u8 =
+            call.invoke_async(&mut self.connection.clone()).await.map_err(|error| failed("rebuild", &error))?;
+        if done != 1 {
+            stage::remove(&mut self.connection.clone(), &staged).await;
+        }
+        Ok(done == 1)
+    }
+
+    async fn chunks(&self, tenant: &TenantId, query: &ChunkQuery<'_>) -> Result<Vec<PartitionChunks>, Error> {
+        try_join_all(query.partitions.iter().map(|partition| self.partition_chunks(*partition, tenant.name(), query)))
+            .await
+    }
+
+    async fn sessions(&self, partition: u32) -> Result<Option<(Watermark, Vec<SessionChange>)>, Error> {
+        let mut call = self.scripts.sessions.prepare_invoke();
+        call.key(&self.keys(partition).all()[..]);
+        let answer: Vec<Vec<u8>> =
+            call.invoke_async(&mut self.connection.clone()).await.map_err(|error| failed("read sessions", &error))?;
+        let Some((watermark, fields)) = split_watermark(&answer)? else { return Ok(None) };
+        let text = |bytes: &[u8]| {
+            String::from_utf8(bytes.to_vec()).map_err(|_| corrupt("read sessions", "a session is not UTF-8"))
+        };
+        let sessions = fields
+            .as_chunks::<2>()
+            .0
+            .iter()
+            .map(|[session, state]| Ok(SessionChange { session: text(session)?, state: Some(text(state)?) }))
+            .collect::<Result<Vec<_>, Error>>()?;
+        Ok(Some((watermark, sessions)))
+    }
+
+    async fn acquire(&self, name: &str, holder: &str, value: &str, ttl: Duration) -> Result<Lease, Error> {
+        self.take(name, holder, value, ttl, false).await
+    }
+
+    async fn seize(&self, name: &str, holder: &str, value: &str, ttl: Duration) -> Result<Lease, Error> {
+        self.take(name, holder, value, ttl, true).await
+    }
+
+    async fn release(&self, name: &str, holder: &str) -> Result<(), Error> {
+        let [lease, _] = keys::lease(&self.cluster, name);
+        let mut call = self.scripts.release.prepare_invoke();
+        call.key(lease).arg(holder);
+        call.invoke_async(&mut self.connection.clone()).await.map_err(|error| failed("release lease", &error))
+    }
+
+    async fn leases(&self, names: &[String]) -> Result<Vec<Option<Lease>>, Error> {
+        try_join_all(names.iter().map(|name| async {
+            let [key, _] = keys::lease(&self.cluster, name);
+            let fields: (Option<String>, Option<String>, Option<u64>) = redis::cmd("HMGET")
+                .arg(key)
+                .arg(&["holder", "value", "generation"][..])
+                .query_async(&mut self.connection.clone())
+                .await
+                .map_err(|error| failed("read leases", &error))?;
+            Ok(match fields {
+                (Some(holder), Some(value), Some(generation)) => Some(Lease { holder, value, generation }),
+                _ => None,
+            })
+        }))
+        .await
+    }
+}
+
+/// The watermark that an answer begins with, and the rest; `None` for an empty answer: the index is lost.
+fn split_watermark(answer: &[Vec<u8>]) -> Result<Option<(Watermark, &[Vec<u8>])>, Error> {
+    let number = |text: &[u8]| std::str::from_utf8(text).ok().and_then(|text| text.parse::<u64>().ok());
+    match answer {
+        [] => Ok(None),
+        [seq, next, rest @ ..] => match (number(seq), number(next)) {
+            (Some(seq), Some(next)) => Ok(Some((Watermark { seq, next }, rest))),
+            _ => Err(corrupt("watermark", "it is not two numbers")),
+        },
+        [_] => Err(corrupt("watermark", "it is not two numbers")),
+    }
+}
+
+/// Reads a member of the sorted set: its place, 01, the entry.
+fn entry(member: &[u8], tenant: &TenantName) -> Result<ChunkMeta, Error> {
+    let mut marks = member.iter().enumerate().filter(|(_, byte)| **byte == place::END).map(|(at, _)| at);
+    match marks.nth(2) {
+        Some(at) => place::decode(&member[..at], &member[at + 1..], tenant),
+        None => Err(corrupt(&member.escape_ascii().to_string(), "it has no entry")),
+    }
+}
+
+fn corrupt(key: &str, reason: &str) -> Error {
+    Error::Corrupt { key: key.to_owned(), reason: reason.to_owned() }
+}
+
+fn failed(what: &str, error: &RedisError) -> Error {
+    match (error.kind(), error.code()) {
+        (ErrorKind::InvalidClientConfig | ErrorKind::AuthenticationFailed, _)
+        | (ErrorKind::Server(ServerErrorKind::NoPerm), _)
+        | (_, Some("NOAUTH" | "WRONGPASS")) => Error::Unfit(format!("{what}: {error}")),
+        (ErrorKind::Parse | ErrorKind::UnexpectedReturnType, _) | (_, Some("CORRUPT" | "WRONGTYPE")) => {
+            corrupt(what, &error.to_string())
+        }
+        _ => Error::Unavailable { what: what.to_owned(), reason: error.to_string() },
+    }
+}

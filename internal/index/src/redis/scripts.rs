@@ -1,0 +1,31 @@
+//! The scripts: each is one step that nobody sees half of. The server remembers them; they are sent again when it forgot.
+
+use redis::Script;
+
+#[derive(Debug)]
+pub(super) struct Scripts {
+    pub(super) watermark: Script,
+    pub(super) apply: Script,
+    pub(super) begin_rebuild: Script,
+    pub(super) rebuild: Script,
+    pub(super) chunks: Script,
+    pub(super) sessions: Script,
+    pub(super) lease: Script,
+    pub(super) release: Script,
+}
+
+impl Scripts {
+    pub(super) fn new() -> Self {
+        let on_partition = |body: &str| Script::new(&[include_str!("scripts/look.lua"), body].concat());
+        Self {
+            watermark: on_partition(include_str!("scripts/watermark.lua")),
+            apply: on_partition(include_str!("scripts/apply.lua")),
+            begin_rebuild: on_partition(include_str!("scripts/begin_rebuild.lua")),
+            rebuild: on_partition(include_str!("scripts/rebuild.lua")),
+            chunks: on_partition(include_str!("scripts/chunks.lua")),
+            sessions: on_partition(include_str!("scripts/sessions.lua")),
+            lease: Script::new(include_str!("scripts/lease.lua")),
+            release: Script::new(include_str!("scripts/release.lua")),
+        }
+    }
+}

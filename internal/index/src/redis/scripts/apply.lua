@@ -1,0 +1,49 @@
+-- ARGV: predecessor's seq, seq, next, longest window among the adds, number of removes, of adds, of changed sessions, of
+-- dropped sessions; then the places removed; then place and entry of each add; then name and state of each changed session;
+-- then the names of dropped ones.
+--
+-- Returns {'applied'}; {'lost'} without a watermark; {'refused', seq, next} when that is not the predecessor; {'lacks', place}
+-- when a chunk to remove is not there: then what there was is dropped.
+local mark = look()
+if not mark then return {'lost'} end
+if mark[1] ~= ARGV[1] then return {'refused', mark[1], mark[2]} end
+
+local removes, adds, changed, dropped = tonumber(ARGV[5]), tonumber(ARGV[6]), tonumber(ARGV[7]), tonumber(ARGV[8])
+local at = 9
+
+-- All looks come before the first write: nothing is ever half done.
+for n = 0, removes - 1 do
+  local place = ARGV[at + n]
+  if redis.call('ZLEXCOUNT', KEYS[2], '[' .. place .. '\1', '(' .. place .. '\2') ~= 1 then
+    drop()
+    return {'lacks', place}
+  end
+end
+
+local function remove(place)
+  redis.call('ZREMRANGEBYLEX', KEYS[2], '[' .. place .. '\1', '(' .. place .. '\2')
+end
+
+for _ = 1, removes do
+  remove(ARGV[at])
+  at = at + 1
+end
+for _ = 1, adds do
+  -- A place has one entry, whatever stood there.
+  remove(ARGV[at])
+  redis.call('ZADD', KEYS[2], 0, ARGV[at] .. '\1' .. ARGV[at + 1])
+  at = at + 2
+end
+for _ = 1, changed do
+  redis.call('HSET', KEYS[3], ARGV[at], ARGV[at + 1])
+  at = at + 2
+end
+for _ = 1, dropped do
+  redis.call('HDEL', KEYS[3], ARGV[at])
+  at = at + 1
+end
+
+local longest = math.max(tonumber(mark[3]), tonumber(ARGV[4]))
+redis.call('HSET', KEYS[1], 'seq', ARGV[2], 'next', ARGV[3], 'longest', longest,
+  'chunks', redis.call('ZCARD', KEYS[2]), 'sessions', redis.call('HLEN', KEYS[3]))
+return {'applied'}

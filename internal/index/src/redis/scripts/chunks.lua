@@ -1,0 +1,34 @@
+-- ARGV: the place that all of a tenant begin with; first and last minute of the range, both included, shifted; whether
+-- only some services are asked for, 1 or 0; then the places that these begin with.
+--
+-- Returns {seq, next, entry with its place, …} or {}.
+local mark = look()
+if not mark then return {} end
+local found = {mark[1], mark[2]}
+
+local tenant = ARGV[1]
+-- A chunk of a range may stand in a window that began before it, by the longest window at most.
+local from = string.format('%08x', math.max(0, tonumber(ARGV[2]) - tonumber(mark[3])))
+local to = string.format('%08x', tonumber(ARGV[3]))
+
+local function scan(service)
+  for _, member in ipairs(redis.call('ZRANGEBYLEX', KEYS[2], '[' .. service .. from, '(' .. service .. to .. '\255')) do
+    found[#found + 1] = member
+  end
+end
+
+if ARGV[4] == '1' then
+  for at = 5, #ARGV do scan(ARGV[at]) end
+  return found
+end
+
+-- From one service to the next: a step each, however many chunks lie between.
+local first, past = '[' .. tenant, '(' .. string.sub(tenant, 1, -2) .. '\2'
+while true do
+  local member = redis.call('ZRANGEBYLEX', KEYS[2], first, past, 'LIMIT', 0, 1)[1]
+  if not member then return found end
+  local stop = string.find(member, '\1', #tenant + 1, true)
+  if not stop then return redis.error_reply('CORRUPT a place names no service') end
+  scan(string.sub(member, 1, stop))
+  first = '[' .. string.sub(member, 1, stop - 1) .. '\2'
+end

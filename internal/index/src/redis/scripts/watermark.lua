@@ -1,0 +1,4 @@
+-- Returns {seq, next} or {}.
+local mark = look()
+if not mark then return {} end
+return {mark[1], mark[2]}
