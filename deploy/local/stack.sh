@@ -25,20 +25,20 @@ unset LOGLAKE_BIN # not a variable of loglake itself
 say() { printf '%s\n' "$*"; }
 fail() { printf 'stack: %s\n' "$*" >&2; exit 1; }
 
-# Whether the process of a pid file runs and is ours: after a restart of the machine the number may be another's.
-alive() {
+# Whether the process of a pid file runs and is what it should be: after a restart of the machine the number may be another's.
+alive() { # pid file, a word of its command line
   local pid
   [ -s "$1" ] && pid=$(cat "$1") && kill -0 "$pid" 2>/dev/null || return 1
-  if [ -r "/proc/$pid/cmdline" ]; then tr '\0' ' ' <"/proc/$pid/cmdline"; else ps -o args= -p "$pid"; fi | grep -q loglake
+  if [ -r "/proc/$pid/cmdline" ]; then tr '\0' ' ' <"/proc/$pid/cmdline"; else ps -o args= -p "$pid"; fi | grep -q "$2"
 }
 
 servers() {
   mkdir -p "$stack"
   stack=$(cd "$stack" && pwd)
   test/tools/install.sh redis kafka minio >/dev/null
-  test/tools/redis.sh start "$stack/redis" "$redis_port"
-  test/tools/minio.sh start "$stack/minio" "$minio_port"
-  test/tools/kafka.sh start "$stack/kafka" "$kafka_port"
+  alive "$stack/redis/redis.pid" redis-server || test/tools/redis.sh start "$stack/redis" "$redis_port"
+  alive "$stack/minio/minio.pid" minio || test/tools/minio.sh start "$stack/minio" "$minio_port"
+  alive "$stack/kafka/pid" kafka || test/tools/kafka.sh start "$stack/kafka" "$kafka_port"
   if [ ! -s "$stack/secret" ]; then
     (umask 077 && head -c 32 /dev/urandom | od -An -tx1 | tr -d ' \n' > "$stack/secret")
   fi
@@ -82,7 +82,7 @@ addresses() { # role number
 
 start_role() { # role number
   local name=$1-$2 listen
-  if alive "$stack/$name.pid"; then return; fi
+  if alive "$stack/$name.pid" "$1"; then return; fi
   listen=$(addresses "$1" "$2")
   # shellcheck disable=SC2086
   env $listen setsid "$binary" "$1" </dev/null >>"$stack/$name.log" 2>&1 &
@@ -94,7 +94,7 @@ wait_role() { # role number
   metrics=$(addresses "$1" "$2" | sed 's/.*METRICS_[A-Z]*_LISTEN=//')
   for _ in $(seq 600); do
     if curl -fs -o /dev/null --max-time 2 "http://$metrics/ready"; then return; fi
-    alive "$stack/$name.pid" || { tail -n 20 "$stack/$name.log" >&2; fail "$name ended; its log is $stack/$name.log"; }
+    alive "$stack/$name.pid" '' || { tail -n 20 "$stack/$name.log" >&2; fail "$name ended; its log is $stack/$name.log"; }
     sleep 0.1
   done
   tail -n 20 "$stack/$name.log" >&2
@@ -110,7 +110,7 @@ each_role() { # function
 
 show_role() { # role number
   local state=stopped name=$1-$2
-  if alive "$stack/$name.pid"; then state="pid $(cat "$stack/$name.pid")"; fi
+  if alive "$stack/$name.pid" "$1"; then state="pid $(cat "$stack/$name.pid")"; fi
   printf '  %-13s %-10s %s\n' "$name" "$state" "$(addresses "$1" "$2" | sed 's/LOGLAKE_[A-Z_]*_LISTEN=//g')"
 }
 
@@ -137,9 +137,9 @@ Stop it with: make stack-down
 TEXT
 }
 
-stop_role() { # pid file
+stop_role() { # pid file, role
   local pid
-  if alive "$1"; then
+  if alive "$1" "$2"; then
     pid=$(cat "$1")
     kill -TERM "$pid"
     for _ in $(seq 450); do kill -0 "$pid" 2>/dev/null || break; sleep 0.1; done
@@ -153,7 +153,7 @@ down() {
   stack=$(cd "$stack" && pwd)
   local role file
   for role in ingestor query processor; do
-    for file in "$stack/$role"-*.pid; do [ -e "$file" ] && stop_role "$file"; done
+    for file in "$stack/$role"-*.pid; do [ -e "$file" ] && stop_role "$file" "$role"; done
   done
   test/tools/kafka.sh stop "$stack/kafka"
   test/tools/minio.sh stop "$stack/minio"

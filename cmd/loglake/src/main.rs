@@ -1,1 +1,43 @@
-fn main() {}
+//! The server: one binary, one role a process, or all of them in one.
+//!
+//! Each role is a short file: load the configuration, start logging, build the parts, say where it listens, run until a
+//! signal, stop in reverse order. Start with [`dev`], which has them all.
+
+mod banner;
+mod cli;
+mod config;
+mod data_folder;
+mod dev;
+mod exit;
+mod ingestor;
+mod parts;
+mod processor;
+mod query;
+mod roles;
+mod start;
+mod token;
+
+use std::process::ExitCode;
+
+use clap::Parser as _;
+
+use crate::cli::{Cli, Command};
+
+#[global_allocator]
+static ALLOCATOR: mimalloc::MiMalloc = mimalloc::MiMalloc;
+
+fn main() -> ExitCode {
+    let cli = match Cli::try_parse() {
+        Ok(cli) => cli,
+        Err(why) => return exit::usage(&why),
+    };
+    let done = match cli.command {
+        Command::Dev(of) => dev::main(of),
+        Command::Ingestor(of) => ingestor::main(of),
+        Command::Processor(of) => processor::main(of),
+        Command::Query(of) => query::main(of),
+        Command::Config(of) => config::main(of),
+        Command::Token(of) => token::main(of),
+    };
+    exit::code(done)
+}

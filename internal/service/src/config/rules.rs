@@ -76,7 +76,7 @@ fn bounds(config: &Config, values: &mut Values) {
     let hour = Duration::from_secs(3600);
 
     rule((1..=1024).contains(&broker.partitions), "broker.partitions", "must be from 1 to 1024");
-    rule(broker.replication.is_none_or(|n| (1..=32).contains(&n)), "broker.replication", "must be from 1 to 32");
+    rule((1..=32).contains(&broker.replication), "broker.replication", "must be from 1 to 32");
     let is_name = |text: &str| {
         (1..=200).contains(&text.len())
             && text.bytes().all(|c| c.is_ascii_alphanumeric() || matches!(c, b'.' | b'_' | b'-'))
@@ -116,7 +116,7 @@ fn bounds(config: &Config, values: &mut Values) {
         "is needed when processor.tail_listen is a wildcard: nobody can call that",
     );
 
-    rule(amount(ingest.in_flight_bytes, MIB, 1 << 40), "ingest.in_flight_bytes", "must be from 1MiB to 1TiB");
+    rule(amount(ingest.in_flight_bytes, 64 * MIB, 4095 * MIB), "ingest.in_flight_bytes", "must be from 64MiB to 4095MiB");
     rule(ingest.max_age.is_none_or(|age| !age.is_zero()), "ingest.max_age", "must be longer than 0s");
     rule((Duration::from_millis(1)..=hour).contains(&query.timeout), "query.timeout", "must be from 1ms to 1h");
     rule(amount(query.page_bytes, MIB, 256 * MIB), "query.page_bytes", "must be from 1MiB to 256MiB");

@@ -63,11 +63,11 @@ settings! {
         /// How many partitions the topic gets when it is made. More spread the load wider; each costs a processor some memory
         /// and every flush an object a stream. More can be added later, none can be taken away.
         partitions: u32 = "12", dev "4";
-        /// How many copies Kafka keeps when the topic is made. Default: what the brokers say (`default.replication.factor`).
-        /// Take 3 on a real cluster.
-        replication: Option<u32> = "";
+        /// How many copies Kafka keeps when the topic is made. Take 3 on a real cluster: from 3 on, an append needs two of them
+        /// in sync.
+        replication: u32 = "1";
         /// The consumer group of the processors.
-        group: String = "loglake-processor";
+        group: String = "loglake";
         /// After how long without a sign of life a processor loses its partitions. Shorter: a crash is noticed sooner; longer:
         /// a stalled machine keeps what it has.
         session_timeout: Duration = "10s";
@@ -86,8 +86,8 @@ settings! {
         /// The bucket. Needed by the processor and the query service. Credentials come from `AWS_ACCESS_KEY_ID`,
         /// `AWS_SECRET_ACCESS_KEY` and the rest of the usual chain.
         bucket: Option<String> = "", env "S3_BUCKET";
-        /// The region that requests are signed for.
-        region: String = "us-east-1", env "AWS_REGION" "AWS_DEFAULT_REGION";
+        /// The region that requests are signed for. Default: what the profile says, else `us-east-1`.
+        region: Option<String> = "", env "AWS_REGION" "AWS_DEFAULT_REGION";
         /// Makes the bucket when it is not there.
         create_bucket: bool = "false";
         /// Puts the bucket in the path and not in the host's name. Default: whenever there is an endpoint.
@@ -144,7 +144,8 @@ settings! {
         max_future: Duration = "1h";
         /// How old a record may be. One older is refused. Default: any age.
         max_age: Option<Duration> = "";
-        /// The most that all requests not yet acknowledged may hold. Past it callers wait or are told to slow down.
+        /// The most that all requests not yet acknowledged may hold, 64MiB to 4095MiB. Past it callers wait or are told to slow
+        /// down. Memory follows at about twice its size.
         in_flight_bytes: Bytes = "64MiB";
         /// Keeps the time of receipt in each line; it costs about 3 % of the bytes.
         keep_received_at: bool = "false";

@@ -1,0 +1,65 @@
+//! Takes records in and hands them to Kafka.
+
+use loglake_service::{Config, Listener, Role};
+use prometheus::Registry;
+use tracing::info;
+
+use crate::cli::RoleArgs;
+use crate::parts;
+use crate::roles::Roles;
+use crate::start::{self, Start, explained};
+
+/// `loglake ingestor`.
+pub(crate) fn main(args: RoleArgs) -> anyhow::Result<()> {
+    start::role(Role::Ingestor, &args.into(), run)
+}
+
+async fn run(start: Start) -> anyhow::Result<()> {
+    let config = &start.config;
+    let registry = Registry::new();
+    let ready = start.readiness.role("ingestor");
+    let address = config.metrics.ingestor_listen;
+    let metrics = start.metrics("metrics.ingestor_listen", address, &registry).await?;
+    let broker = parts::kafka(config, "ingestor").await?;
+    let topic = parts::topic(&*broker).await?;
+    let parts = loglake_ingest::Parts {
+        producer: broker.clone(),
+        partitions: topic.partitions,
+        clock: start.clock.clone(),
+        auth: start.auth.clone(),
+        registry,
+        ready,
+    };
+    let ingestor = explained(loglake_ingest::Ingestor::bind(settings(config), parts).await, &listeners(config))?;
+    info!(grpc = %ingestor.grpc_addr(), http = %ingestor.http_addr(), metrics = %metrics.address(), "listening");
+
+    let mut roles = Roles::new(start.shutdown.clone());
+    roles.start("metrics", |stop| metrics.run(stop));
+    roles.start("ingestor", |stop| ingestor.run(stop));
+    start.until_ready().await;
+    roles.run(config.grace).await
+}
+
+/// What the role is told.
+pub(crate) fn settings(config: &Config) -> loglake_ingest::Config {
+    let of = &config.ingest;
+    loglake_ingest::Config {
+        grpc_listen: of.grpc_listen,
+        http_listen: of.http_listen,
+        in_flight_bytes: of.in_flight_bytes.as_usize(),
+        max_future: of.max_future,
+        max_age: of.max_age,
+        keep_received_at: of.keep_received_at,
+        // What comes after it, the last flush above all, needs its share.
+        grace: config.grace / 3,
+        ..loglake_ingest::Config::default()
+    }
+}
+
+/// Where it listens, by key.
+pub(crate) fn listeners(config: &Config) -> [Listener; 2] {
+    [
+        Listener { key: "ingest.grpc_listen", address: config.ingest.grpc_listen },
+        Listener { key: "ingest.http_listen", address: config.ingest.http_listen },
+    ]
+}

@@ -1,0 +1,67 @@
+//! Builds chunks out of what is in Kafka, commits them, and serves what is not flushed yet.
+
+use loglake_auth::internal::InternalKey;
+use loglake_service::{Config, Listener, Role};
+use prometheus::Registry;
+use tracing::info;
+
+use crate::cli::RoleArgs;
+use crate::parts::{self, Parts};
+use crate::roles::Roles;
+use crate::start::{self, Start, explained};
+
+/// `loglake processor`.
+pub(crate) fn main(args: RoleArgs) -> anyhow::Result<()> {
+    start::role(Role::Processor, &args.into(), run)
+}
+
+async fn run(start: Start) -> anyhow::Result<()> {
+    let config = &start.config;
+    let registry = Registry::new();
+    let ready = start.readiness.role("processor");
+    let address = config.metrics.processor_listen;
+    let metrics = start.metrics("metrics.processor_listen", address, &registry).await?;
+    let Parts { broker, store, index, incarnation } = parts::connect(&start, "processor").await?;
+    let parts = loglake_process::Parts {
+        consumer: broker.clone(),
+        reader: broker,
+        trim: None,
+        store,
+        index,
+        incarnation,
+        clock: start.clock.clone(),
+        internal: InternalKey::new(&start.cluster_secret()?),
+        registry,
+        ready,
+    };
+    let processor = explained(loglake_process::Processor::bind(settings(config), parts).await, &listeners(config))?;
+    info!(tail = %processor.tail_addr(), metrics = %metrics.address(), incarnation, "listening");
+
+    let mut roles = Roles::new(start.shutdown.clone());
+    roles.start("metrics", |stop| metrics.run(stop));
+    roles.start("processor", |stop| processor.run(stop));
+    start.until_ready().await;
+    roles.run(config.grace).await
+}
+
+/// What the role is told.
+pub(crate) fn settings(config: &Config) -> loglake_process::Config {
+    let of = &config.processor;
+    loglake_process::Config {
+        cluster: config.cluster.as_str().to_owned(),
+        tail_listen: of.tail_listen,
+        tail_advertise: of.tail_advertise.as_ref().map(|address| address.url().to_owned()),
+        flush_bytes: of.flush_bytes.0,
+        flush_interval: of.flush_interval,
+        memory_bytes: of.memory_bytes.0,
+        max_open_chunks: usize::try_from(of.max_open_chunks).unwrap_or(usize::MAX),
+        window: of.window,
+        block_bytes: of.block_bytes.as_usize(),
+        tail_hold: of.tail_hold,
+    }
+}
+
+/// Where it listens, by key.
+pub(crate) fn listeners(config: &Config) -> [Listener; 1] {
+    [Listener { key: "processor.tail_listen", address: config.processor.tail_listen }]
+}

@@ -1,0 +1,66 @@
+//! Answers queries.
+
+use loglake_auth::internal::InternalKey;
+use loglake_auth::keys;
+use loglake_service::{Config, Listener, Role};
+use prometheus::Registry;
+use tracing::info;
+
+use crate::cli::RoleArgs;
+use crate::parts::{self, Parts};
+use crate::roles::Roles;
+use crate::start::{self, Start, explained};
+
+/// `loglake query`.
+pub(crate) fn main(args: RoleArgs) -> anyhow::Result<()> {
+    start::role(Role::Query, &args.into(), run)
+}
+
+async fn run(start: Start) -> anyhow::Result<()> {
+    let config = &start.config;
+    let registry = Registry::new();
+    let ready = start.readiness.role("query");
+    let metrics = start.metrics("metrics.query_listen", config.metrics.query_listen, &registry).await?;
+    let Parts { broker, store, index, incarnation } = parts::connect(&start, "query").await?;
+    let secret = start.cluster_secret()?;
+    let parts = loglake_query::Parts {
+        reader: broker,
+        store,
+        index,
+        incarnation,
+        clock: start.clock.clone(),
+        auth: start.auth.clone(),
+        internal: InternalKey::new(&secret),
+        cursor_key: secret.derive(keys::CURSOR),
+        registry,
+        readiness: start.readiness.clone(),
+        ready,
+    };
+    let query = explained(loglake_query::QueryService::bind(settings(config), parts).await, &listeners(config))?;
+    info!(query = %query.addr(), metrics = %metrics.address(), incarnation, "listening");
+
+    let mut roles = Roles::new(start.shutdown.clone());
+    roles.start("metrics", |stop| metrics.run(stop));
+    roles.start("query", |stop| query.run(stop));
+    start.until_ready().await;
+    roles.run(config.grace).await
+}
+
+/// What the role is told.
+pub(crate) fn settings(config: &Config) -> loglake_query::Config {
+    let of = &config.query;
+    loglake_query::Config {
+        listen: of.listen,
+        timeout: of.timeout,
+        page_bytes: of.page_bytes.as_usize(),
+        concurrent: usize::try_from(of.concurrent).unwrap_or(usize::MAX),
+        look_ahead_bytes: of.look_ahead_bytes.as_usize(),
+        footer_cache_bytes: of.footer_cache_bytes.as_usize(),
+        cluster: config.cluster.as_str().to_owned(),
+    }
+}
+
+/// Where it listens, by key.
+pub(crate) fn listeners(config: &Config) -> [Listener; 1] {
+    [Listener { key: "query.listen", address: config.query.listen }]
+}

@@ -1,0 +1,79 @@
+//! The program as people start it.
+
+use std::os::unix::fs::PermissionsExt as _;
+use std::process::{Command, Output};
+
+/// Runs it with no environment but `env`.
+fn loglake(args: &[&str], env: &[(&str, &str)]) -> Output {
+    let mut command = Command::new(env!("CARGO_BIN_EXE_loglake"));
+    command.args(args).env_clear().envs(env.iter().copied()).output().unwrap()
+}
+
+fn text(bytes: &[u8]) -> String {
+    String::from_utf8(bytes.to_vec()).unwrap()
+}
+
+#[test]
+fn it_says_its_version_and_teaches() {
+    let version = text(&loglake(&["--version"], &[]).stdout);
+    assert_eq!(version.trim(), format!("loglake {}", env!("CARGO_PKG_VERSION")));
+    let help = text(&loglake(&["--help"], &[]).stdout);
+    for word in ["dev", "ingestor", "processor", "query", "config", "token", "Examples:", "curl"] {
+        assert!(help.contains(word), "{word} is missing:\n{help}");
+    }
+}
+
+#[test]
+fn a_wrong_configuration_exits_with_64_and_lists_every_fault() {
+    let folder = tempfile::tempdir().unwrap();
+    let file = folder.path().join("loglake.toml");
+    std::fs::write(&file, "cluster = \"\"\n[query]\ntimeout = \"soon\"\n").unwrap();
+    let path = file.to_str().unwrap();
+    for command in [&["dev", "--config", path][..], &["config", "check", "--config", path]] {
+        let output = loglake(command, &[("LOGLAKE_NONSENSE", "1")]);
+        assert_eq!(output.status.code(), Some(64));
+        let said = text(&output.stderr);
+        for part in [&*format!("{path}:1: cluster"), &format!("{path}:3: query.timeout"), "LOGLAKE_NONSENSE"] {
+            assert!(said.contains(part), "{part} is missing:\n{said}");
+        }
+    }
+    // The variable names the file as well as the flag does.
+    assert_eq!(loglake(&["config", "check"], &[("LOGLAKE_CONFIG", path)]).status.code(), Some(64));
+    assert_eq!(loglake(&["processor"], &[]).status.code(), Some(64));
+    assert_eq!(loglake(&["token", "new", "--tenant", "../a", "--scopes", "query"], &[]).status.code(), Some(64));
+    assert_eq!(loglake(&["no-such-role"], &[]).status.code(), Some(64));
+}
+
+#[test]
+fn the_configuration_is_shown_without_its_secrets() {
+    let env = [("LOGLAKE_CLUSTER_SECRET", "0123456789abcdef0123456789abcdef"), ("REDIS_ADDR", "redis://a:hunter2@b:1")];
+    let output = loglake(&["config", "show", "--set", "query.timeout=7s"], &env);
+    let shown = text(&output.stdout);
+    assert!(output.status.success() && !shown.contains("0123456789") && !shown.contains("hunter2"), "{shown}");
+    let line = |key: &str| shown.lines().find(|line| line.starts_with(key)).unwrap_or_default().to_owned();
+    assert!(line("query.timeout").contains("7s") && line("query.timeout").ends_with("# --set"), "{shown}");
+    assert!(line("cluster_secret ").ends_with("# LOGLAKE_CLUSTER_SECRET"), "{shown}");
+}
+
+#[test]
+fn a_new_tokens_row_is_taken_by_the_configuration() {
+    let made = loglake(&["token", "new", "--tenant", "acme", "--scopes", "ingest,query", "--expires", "2040-01-01T00:00:00Z"], &[]);
+    assert!(made.status.success());
+    let folder = tempfile::tempdir().unwrap();
+    let file = folder.path().join("loglake.toml");
+    std::fs::write(&file, &made.stdout).unwrap();
+    std::fs::set_permissions(&file, std::fs::Permissions::from_mode(0o600)).unwrap();
+    let checked = loglake(&["config", "show", "--config", file.to_str().unwrap()], &[]);
+    assert!(checked.status.success(), "{}", text(&checked.stderr));
+    assert!(text(&checked.stdout).contains("1 token"));
+    assert!(text(&made.stdout).contains("#   ll_"));
+}
+
+#[test]
+fn a_data_folder_of_a_newer_program_is_refused() {
+    let folder = tempfile::tempdir().unwrap();
+    std::fs::write(folder.path().join("format"), "2\n").unwrap();
+    let output = loglake(&["dev", "--data", folder.path().to_str().unwrap()], &[]);
+    assert_eq!(output.status.code(), Some(1));
+    assert!(text(&output.stderr).contains("format 2 is newer"), "{}", text(&output.stderr));
+}
