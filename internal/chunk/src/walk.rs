@@ -30,44 +30,83 @@ pub(crate) fn walk<'a>(
     let mut has_message = false;
     while let Some(b',') = line.get(at) {
         let key_at = at;
-        let (key, after) = string(line, at + 1)?;
-        if line.get(after) != Some(&b':') {
-            return Err("has a key without a value");
-        }
-        at = after + 1;
-        match key.raw {
-            b"message" => {
-                let (value, after) = string(line, at)?;
+        let (key, value_at) = key(line, at + 1)?;
+        match key {
+            Key::Message => {
+                let (value, after) = string(line, value_at)?;
                 visit(Place::Text(texts), value)?;
                 (at, texts, has_message) = (after, texts + 1, true);
             }
-            b"trace_id" => {
-                let (value, after) = string(line, at)?;
+            Key::Trace => {
+                let (value, after) = string(line, value_at)?;
                 visit(Place::Trace, value)?;
                 at = after;
             }
-            b"level" => {
-                let (value, after) = string(line, at)?;
+            Key::Level => {
+                let (value, after) = string(line, value_at)?;
                 let level = Level::ALL.into_iter().find(|level| level.as_str().as_bytes() == value.raw);
                 if key_at != line::AFTER_TIMESTAMP || level.is_none() {
                     return Err("has a level that is not one, or not in its place");
                 }
                 (at, slot) = (after, Level::slot(level));
             }
-            b"attributes" => {
-                at = leaves(line, at, |value| {
+            Key::Attributes => {
+                at = leaves(line, value_at, |value| {
                     visit(Place::Text(texts), value)?;
                     texts += 1;
                     Ok(())
                 })?;
             }
-            _ => at = leaves(line, at, |_| Ok(()))?,
+            Key::Text => at = string(line, value_at)?.1,
+            Key::Other => at = leaves(line, value_at, |_| Ok(()))?,
         }
     }
     if !has_message {
         return Err("has no message");
     }
     if line.get(at) == Some(&b'}') && at + 1 == line.len() { Ok(slot) } else { Err("does not end as an object does") }
+}
+
+/// What a key of the top level leads to.
+enum Key {
+    Message,
+    Trace,
+    Level,
+    Attributes,
+    /// A string that no filter holds.
+    Text,
+    /// Any value that no filter holds.
+    Other,
+}
+
+/// The key whose opening quote is at `at`, and where its value begins. Those of every line are recognised without a search.
+#[inline]
+fn key(line: &[u8], at: usize) -> Result<(Key, usize), &'static str> {
+    let rest = line.get(at..).unwrap_or_default();
+    macro_rules! known {
+        ($($text:literal => $key:ident),*) => {{
+            $(if rest.starts_with($text) {
+                return Ok((Key::$key, at + $text.len()));
+            })*
+        }};
+    }
+    match rest.get(1) {
+        Some(b'm') => known!(b"\"message\":" => Message),
+        Some(b't') => known!(b"\"trace_id\":" => Trace),
+        Some(b'l') => known!(b"\"level\":" => Level),
+        Some(b'a') => known!(b"\"attributes\":" => Attributes),
+        Some(b's') => known!(b"\"service\":" => Text, b"\"span_id\":" => Text),
+        Some(b'p') => known!(b"\"parent_span_id\":" => Text),
+        Some(b'h') => known!(b"\"host\":" => Text),
+        Some(b'i') => known!(b"\"id\":" => Text),
+        _ => {}
+    }
+    let (key, after) = string(line, at)?;
+    if line.get(after) != Some(&b':') {
+        return Err("has a key without a value");
+    }
+    // One that an escape hides would be taken for another.
+    if key.is_escaped { Err("has an escaped key") } else { Ok((Key::Other, after + 1)) }
 }
 
 /// Calls `visit` with every string (not the keys), number, `true`, `false` and `null` of the JSON value at `at`, and

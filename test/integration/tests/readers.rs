@@ -34,7 +34,7 @@ fn canonical(service: &Service, message: &str, n: usize, count: usize) -> Vec<u8
         line::text_field(&mut out, "trace_id", &format!("{trace:016x}{trace:016x}"));
         line::text_field(&mut out, "span_id", &format!("{:016x}", trace ^ n as u64));
     }
-    if n % 2 == 0 {
+    if n.is_multiple_of(2) {
         out.extend_from_slice(b",\"tags\":[\"real\",\"loghub\"],\"attributes\":{\"line\":");
         out.extend_from_slice(n.to_string().as_bytes());
         out.extend_from_slice(b",\"ratio\":0.5,\"ok\":true,\"peer.name\":\"h\\\"\\\\\\u0001\\n");
