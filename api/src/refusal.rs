@@ -19,7 +19,7 @@ pub struct Refusal {
     /// What the caller does next; decides the status.
     pub kind: ErrorKind,
     /// What is wrong, where, and what would be right.
-    pub fault: Fault,
+    pub fault: Box<Fault>,
     /// The record at fault, from 0.
     pub record_index: Option<u64>,
     /// How many of the request's records are durable nevertheless, where that is the question.
@@ -42,7 +42,7 @@ impl Refusal {
     #[must_use]
     pub fn of(kind: ErrorKind, fault: Fault) -> Self {
         let retry_after = kind.is_retryable().then_some(Self::RETRY_AFTER);
-        Self { kind, fault, record_index: None, accepted: None, retry_after }
+        Self { kind, fault: Box::new(fault), record_index: None, accepted: None, retry_after }
     }
 
     /// Names the record at fault, from 0.
