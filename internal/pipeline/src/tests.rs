@@ -85,11 +85,14 @@ fn an_unknown_level_is_kept_as_an_attribute() {
     assert_eq!(code_of(&pipeline(), both), (FaultCode::DuplicateKey, "attributes.level_text".to_owned()));
 }
 
+/// Gives a record one field of so many items or such a text.
+type Set = fn(&mut Record, usize, String);
+
 #[test]
 fn limits_are_exact() {
     let text = |len: usize| "x".repeat(len);
     let attributes = |count: usize| (0..count).map(|n| (format!("k{n}"), "1".to_owned())).collect::<Vec<_>>();
-    let cases: [(fn(&mut Record, usize, String), usize, FaultCode, &str); 9] = [
+    let cases: [(Set, usize, FaultCode, &str); 9] = [
         (|record, _, text| record.message = text, limits::MESSAGE_BYTES, FaultCode::TooLong, "message"),
         (|record, _, text| record.service = text, 128, FaultCode::TooLong, "service"),
         (|record, _, text| record.trace_id = text, limits::ID_BYTES, FaultCode::TooLong, "trace_id"),

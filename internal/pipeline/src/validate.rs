@@ -113,7 +113,7 @@ fn nanos(duration: Duration) -> i64 {
 }
 
 /// Lower-cases `id` when it is exactly `digits` hexadecimal digits; anything else is kept byte for byte.
-pub(crate) fn lower_hex(id: &mut String, digits: usize) {
+pub(crate) fn lower_hex(id: &mut str, digits: usize) {
     if id.len() == digits && id.bytes().all(|byte| byte.is_ascii_hexdigit()) {
         id.make_ascii_lowercase();
     }
