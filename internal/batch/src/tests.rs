@@ -291,8 +291,8 @@ fn a_message_never_grows_past_its_limit_and_takes_any_single_record() {
 }
 
 fn records() -> impl Strategy<Value = Vec<Plain>> {
-    let service = prop_oneof![Just("a".to_owned()), Just("b".to_owned()), "[^\\p{C}]{1,12}"];
-    let record = (service, 0..i64::MAX, 0_usize..7, "\\PC{0,40}", any::<String>()).prop_map(
+    let service = prop_oneof![Just("a".to_owned()), Just("b".to_owned()), "[a-zà-ÿ/ ]{1,12}"];
+    let record = (service, 0..i64::MAX, 0_usize..7, "[ -~à-ÿ]{0,40}", any::<String>()).prop_map(
         |(service, ns, slot, trace_id, message)| plain(&service, ns, Level::from_slot(slot), &trace_id, &message),
     );
     proptest::collection::vec(record, 1..40)
