@@ -120,7 +120,7 @@ up() {
   settings
   each_role start_role
   each_role wait_role
-  say "" "  loglake is up on Kafka, Redis and MinIO" ""
+  printf '\n  loglake is up on Kafka, Redis and MinIO\n\n'
   each_role show_role
   cat <<TEXT
 

@@ -59,7 +59,9 @@ impl DataFolder {
         };
         match text.trim().parse::<u32>() {
             Ok(FORMAT) => Ok(()),
-            Ok(newer) if newer > FORMAT => bail!("format {newer} is newer than this program, which knows {FORMAT}; use a newer one"),
+            Ok(newer) if newer > FORMAT => {
+                bail!("format {newer} is newer than this program, which knows {FORMAT}; use a newer one")
+            }
             _ => bail!("the file `format` holds {:?}; it must be {FORMAT}", text.chars().take(20).collect::<String>()),
         }
     }

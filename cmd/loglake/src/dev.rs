@@ -44,9 +44,9 @@ async fn run(mut start: Start) -> anyhow::Result<()> {
     let log = log.with_context(|| format!("log in {}", folder.log().display()))?;
     let topic = log.topic().await?;
     let store = Arc::new(FolderStore::open(folder.objects()).context("objects")?);
-    let incarnation =
-        loglake_commit::incarnation(&*store, cluster, &topic.id, topic.partitions, &*start.clock).await?;
-    let index = EmbeddedIndex::open(&folder.index(), cluster, incarnation, Arc::clone(&start.clock)).context("index")?;
+    let incarnation = loglake_commit::incarnation(&*store, cluster, &topic.id, topic.partitions, &*start.clock).await?;
+    let index =
+        EmbeddedIndex::open(&folder.index(), cluster, incarnation, Arc::clone(&start.clock)).context("index")?;
     let index = Arc::new(index);
 
     let registries = [Registry::new(), Registry::new(), Registry::new()];
@@ -84,7 +84,8 @@ async fn run(mut start: Start) -> anyhow::Result<()> {
         readiness: start.readiness.clone(),
         ready: start.readiness.role("query"),
     };
-    let query = explained(loglake_query::QueryService::bind(query::settings(config), query).await, &query::listeners(config))?;
+    let query =
+        explained(loglake_query::QueryService::bind(query::settings(config), query).await, &query::listeners(config))?;
     let ingestor = loglake_ingest::Parts {
         producer: log.clone(),
         partitions: topic.partitions,

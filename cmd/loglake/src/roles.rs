@@ -63,7 +63,9 @@ impl Roles {
                 Some(Err(panic)) => Err(anyhow::Error::new(panic).context(name)),
                 None => {
                     handle.abort();
-                    Err(anyhow::anyhow!("{name} did not stop within {grace:?} (grace); what it had not finished is done again"))
+                    Err(anyhow::anyhow!(
+                        "{name} did not stop within {grace:?} (grace); what it had not finished is done again"
+                    ))
                 }
             };
             info!(role = name, "stopped");

@@ -58,12 +58,17 @@ pub(crate) fn authenticator(config: &Config) -> Result<Authenticator, Problems> 
         })
         .collect();
     let tokens = tokens_from(&configs).map_err(|faults| {
-        Problems(faults.into_iter().map(|fault| {
-            // `auth.tokens[2].sha256`: the row says in which line.
-            let row = fault.field.split(['[', ']']).nth(1).and_then(|at| at.parse::<usize>().ok());
-            let place = row.and_then(|at| rows.get(at)).map_or(Place::Default, |row| row.place.clone());
-            Problem { place, key: fault.field, message: fault.message }
-        }).collect())
+        Problems(
+            faults
+                .into_iter()
+                .map(|fault| {
+                    // `auth.tokens[2].sha256`: the row says in which line.
+                    let row = fault.field.split(['[', ']']).nth(1).and_then(|at| at.parse::<usize>().ok());
+                    let place = row.and_then(|at| rows.get(at)).map_or(Place::Default, |row| row.place.clone());
+                    Problem { place, key: fault.field, message: fault.message }
+                })
+                .collect(),
+        )
     })?;
     Authenticator::with_tokens(tokens).map_err(|error| {
         let (place, key) = (rows[0].place.clone(), "auth.tokens".to_owned());

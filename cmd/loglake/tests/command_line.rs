@@ -57,7 +57,10 @@ fn the_configuration_is_shown_without_its_secrets() {
 
 #[test]
 fn a_new_tokens_row_is_taken_by_the_configuration() {
-    let made = loglake(&["token", "new", "--tenant", "acme", "--scopes", "ingest,query", "--expires", "2040-01-01T00:00:00Z"], &[]);
+    let made = loglake(
+        &["token", "new", "--tenant", "acme", "--scopes", "ingest,query", "--expires", "2040-01-01T00:00:00Z"],
+        &[],
+    );
     assert!(made.status.success());
     let folder = tempfile::tempdir().unwrap();
     let file = folder.path().join("loglake.toml");

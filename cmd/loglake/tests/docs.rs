@@ -23,19 +23,29 @@ fn every_make_target_has_its_line_of_help() {
     let targets = "run test check fmt lint bench proto build generate-logs stack stack-down run-ingestor run-processor \
                    run-query test-integration clean help";
     for target in targets.split_whitespace() {
-        let is_explained = makefile.lines().any(|line| line.starts_with(&format!("{target}: ")) && line.contains("## "));
+        let is_explained =
+            makefile.lines().any(|line| line.starts_with(&format!("{target}: ")) && line.contains("## "));
         assert!(is_explained, "{target}");
     }
 }
 
 #[test]
 fn links_between_pages_lead_somewhere() {
-    for page in ["README.md", "ARCHITECTURE.md", "CHANGELOG.md", "deploy/README.md", "docs/configuration.md", "docs/errors.md",
-        "docs/chunk-format.md", "docs/commit-protocol.md"] {
+    for page in [
+        "README.md",
+        "ARCHITECTURE.md",
+        "CHANGELOG.md",
+        "deploy/README.md",
+        "docs/configuration.md",
+        "docs/errors.md",
+        "docs/chunk-format.md",
+        "docs/commit-protocol.md",
+    ] {
         let folder = Path::new(page).parent().expect("a file lies in a folder");
         for link in read(page).split("](").skip(1).filter_map(|rest| rest.split(')').next()) {
             let target = folder.join(link.split('#').next().expect("a first part"));
-            let is_there = link.starts_with("http") || Path::new(env!("CARGO_MANIFEST_DIR")).join("../..").join(&target).exists();
+            let is_there =
+                link.starts_with("http") || Path::new(env!("CARGO_MANIFEST_DIR")).join("../..").join(&target).exists();
             assert!(is_there, "{page} links to {link}");
         }
     }

@@ -1,6 +1,7 @@
 use std::error::Error as StdError;
 use std::io::ErrorKind;
 use std::net::{SocketAddr, TcpListener};
+use std::sync::Arc;
 
 /// An address that a role listens on, and the key that says so.
 #[derive(Clone, Copy, Debug)]
@@ -37,7 +38,9 @@ pub fn name_the_listener(error: &(dyn StdError + 'static), listeners: &[Listener
 fn io_cause(error: &(dyn StdError + 'static)) -> Option<ErrorKind> {
     let mut next = Some(error);
     while let Some(error) = next {
-        if let Some(io) = error.downcast_ref::<std::io::Error>() {
+        // Errors that can be cloned share their cause.
+        let shared = error.downcast_ref::<Arc<std::io::Error>>().map(AsRef::as_ref);
+        if let Some(io) = error.downcast_ref::<std::io::Error>().or(shared) {
             return Some(io.kind());
         }
         next = error.source();

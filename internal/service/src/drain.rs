@@ -7,7 +7,7 @@ use tracing::warn;
 pub async fn within<T>(grace: Duration, what: &'static str, work: impl Future<Output = T>) -> Option<T> {
     let ended = tokio::time::timeout(grace, work).await.ok();
     if ended.is_none() {
-        warn!(what, grace_ms = grace.as_millis(), "did not end within its grace");
+        warn!(what, ?grace, "did not end within its grace");
     }
     ended
 }

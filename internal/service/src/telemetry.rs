@@ -8,6 +8,9 @@ use tracing_subscriber::fmt::MakeWriter;
 use crate::Error;
 use crate::config::{LogFilter, LogFormat, Role};
 
+/// What libraries say at `info` is of no use to who runs this; whoever wants it names them in the filter.
+const QUIET: &str = "fjall=warn,lsm_tree=warn,librdkafka=warn,rdkafka=warn";
+
 /// The format that a role logs in when none was said.
 #[must_use]
 pub fn default_format(role: Role) -> LogFormat {
@@ -19,7 +22,9 @@ pub fn default_format(role: Role) -> LogFormat {
 /// # Errors
 /// [`Error::Telemetry`] when logging began before.
 pub fn start(filter: &LogFilter, format: LogFormat) -> Result<(), Error> {
-    let filter = EnvFilter::builder().parse(filter.as_str()).map_err(|error| Error::Telemetry(error.to_string()))?;
+    let filter = EnvFilter::builder()
+        .parse(format!("{QUIET},{}", filter.as_str()))
+        .map_err(|error| Error::Telemetry(error.to_string()))?;
     let builder = tracing_subscriber::fmt().with_env_filter(filter).with_ansi(false).with_writer(Escaping);
     let started = match format {
         LogFormat::Json => builder.json().flatten_event(true).with_current_span(true).with_span_list(false).try_init(),

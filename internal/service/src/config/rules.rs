@@ -116,7 +116,11 @@ fn bounds(config: &Config, values: &mut Values) {
         "is needed when processor.tail_listen is a wildcard: nobody can call that",
     );
 
-    rule(amount(ingest.in_flight_bytes, 64 * MIB, 4095 * MIB), "ingest.in_flight_bytes", "must be from 64MiB to 4095MiB");
+    rule(
+        amount(ingest.in_flight_bytes, 64 * MIB, 4095 * MIB),
+        "ingest.in_flight_bytes",
+        "must be from 64MiB to 4095MiB",
+    );
     rule(ingest.max_age.is_none_or(|age| !age.is_zero()), "ingest.max_age", "must be longer than 0s");
     rule((Duration::from_millis(1)..=hour).contains(&query.timeout), "query.timeout", "must be from 1ms to 1h");
     rule(amount(query.page_bytes, MIB, 256 * MIB), "query.page_bytes", "must be from 1MiB to 256MiB");
