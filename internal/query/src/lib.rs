@@ -1,1 +1,40 @@
-//! loglake-query
+//! The query role: plan → scan → merge → page.
+//!
+//! `Query` is what was asked, `plan` decides which chunks and which un-flushed rows answer it (the reading rule stands there),
+//! `merge` opens best-first what may hold the next row and stops when the page is full. Each page is planned afresh from
+//! its signed cursor; there is no state between them. Every answer says what it lacks.
+//!
+//! Start with [`QueryService`]; then read `src/plan.rs` and `src/merge.rs`.
+
+mod answer;
+mod config;
+mod cursor;
+mod error;
+mod expand;
+mod footers;
+mod heads;
+mod http;
+mod merge;
+mod metrics;
+mod missing;
+mod order;
+mod owners;
+mod page;
+mod plan;
+mod query;
+mod replay;
+mod request;
+mod run;
+mod service;
+mod services;
+mod shared;
+mod stats;
+mod tail_ask;
+mod tail_client;
+
+#[cfg(test)]
+mod tests;
+
+pub use config::{Config, Parts};
+pub use error::Error;
+pub use service::QueryService;

@@ -124,6 +124,14 @@ impl Matcher {
             || std::str::from_utf8(line).is_ok_and(|line| self.fields.iter().all(|field| field.matches(line)))
     }
 
+    /// The same, but for records of any service: for those who have chosen by service already.
+    #[must_use]
+    pub fn for_any_service(mut self) -> Self {
+        self.services.clear();
+        self.escaped_services.clear();
+        self
+    }
+
     /// Decoded texts of which every one occurs, whatever the case of ASCII letters, in the message or an attribute's value
     /// of every matching record: what a text filter is asked for.
     #[must_use]

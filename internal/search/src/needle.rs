@@ -4,7 +4,7 @@ use memchr::{memchr_iter, memchr2_iter, memmem};
 #[derive(Clone, Debug)]
 pub(crate) enum Needle {
     /// As they are.
-    Exact(memmem::Finder<'static>),
+    Exact(Box<memmem::Finder<'static>>),
     /// Whatever the case of ASCII letters.
     Folded(Folded),
 }
@@ -18,7 +18,7 @@ pub(crate) struct Folded {
 
 impl Needle {
     pub(crate) fn exact(bytes: &[u8]) -> Self {
-        Self::Exact(memmem::Finder::new(bytes).into_owned())
+        Self::Exact(Box::new(memmem::Finder::new(bytes).into_owned()))
     }
 
     pub(crate) fn folded(bytes: &[u8]) -> Self {

@@ -1,0 +1,61 @@
+use std::net::SocketAddr;
+use std::sync::Arc;
+use std::time::Duration;
+
+use loglake_auth::Authenticator;
+use loglake_auth::internal::InternalKey;
+use loglake_broker::Reader;
+use loglake_index::ChunkIndex;
+use loglake_model::{Clock, Readiness, ReadyFlag};
+use loglake_store::ObjectStore;
+
+/// The settings of the query role.
+#[derive(Clone, Debug)]
+pub struct Config {
+    /// Where HTTP is served.
+    pub listen: SocketAddr,
+    /// The longest a query may take.
+    pub timeout: Duration,
+    /// The largest page, in bytes of lines. A page that reaches it ends early and has a cursor.
+    pub page_bytes: usize,
+    /// How many queries run at once; others wait for their turn, within their time.
+    pub concurrent: usize,
+    /// How many bytes a query reads ahead of what it has merged.
+    pub look_ahead_bytes: usize,
+    /// How many bytes of chunk footers stay in memory.
+    pub footer_cache_bytes: usize,
+    /// The name of the cluster, as the chains in the bucket carry it.
+    pub cluster: String,
+}
+
+/// The live parts that the query role works with.
+pub struct Parts {
+    /// Offsets and messages of the broker.
+    pub reader: Arc<dyn Reader>,
+    /// Where the chunks are.
+    pub store: Arc<dyn ObjectStore>,
+    /// The index of this incarnation, with the leases of the tails.
+    pub index: Arc<dyn ChunkIndex>,
+    /// Which life of the topic this is.
+    pub incarnation: u32,
+    /// Tells the time.
+    pub clock: Arc<dyn Clock>,
+    /// Knows the credentials.
+    pub auth: Arc<Authenticator>,
+    /// Signs the calls to the processors' tails.
+    pub internal: InternalKey,
+    /// Signs cursors.
+    pub cursor_key: [u8; 32],
+    /// Takes the metrics.
+    pub registry: prometheus::Registry,
+    /// The roles of this process, for `/ready`.
+    pub readiness: Readiness,
+    /// This role's part of it.
+    pub ready: ReadyFlag,
+}
+
+impl std::fmt::Debug for Parts {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("Parts").field("incarnation", &self.incarnation).finish_non_exhaustive()
+    }
+}

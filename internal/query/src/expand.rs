@@ -1,0 +1,126 @@
+//! Opens what a merge holds closed: chunks into blocks, blocks into rows.
+
+use std::sync::Arc;
+
+use loglake_chunk::{BlockRow, Probe};
+use loglake_model::ChunkMeta;
+use loglake_search::Matcher;
+
+use crate::Error;
+use crate::footers::NoFooter;
+use crate::order::{Direction, Rank};
+use crate::query::Query;
+use crate::run::Run;
+use crate::shared::Shared;
+
+/// Something closed that may hold rows.
+#[derive(Clone, Debug)]
+pub(crate) enum Closed {
+    Chunk(Arc<ChunkMeta>),
+    Block(Arc<ChunkMeta>, BlockRow),
+}
+
+/// What came out.
+#[derive(Debug)]
+pub(crate) enum Opened {
+    /// A chunk's blocks that may match, each with the rank that none of its rows goes before.
+    Blocks { key: String, blocks: Vec<(Rank, Closed)>, pruned: u64, bytes: u64 },
+    /// A block's rows.
+    Rows { key: String, run: Run, scanned: u64, bytes: u64 },
+    /// The object is gone: a newer plan knows where its records are.
+    Vanished,
+    /// It cannot be read.
+    Damaged { key: String, reason: String },
+}
+
+/// What a query opens things with.
+pub(crate) struct Opener {
+    pub(crate) shared: Arc<Shared>,
+    pub(crate) query: Arc<Query>,
+    /// The query's matcher without services: a chunk has one, which its footer says.
+    pub(crate) matcher: Arc<Matcher>,
+    pub(crate) probe: Probe,
+}
+
+impl Opener {
+    pub(crate) fn new(shared: Arc<Shared>, query: Arc<Query>) -> Self {
+        let texts: Vec<&[u8]> = query.matcher.text_needles().iter().map(Vec::as_slice).collect();
+        let probe = Probe::new(&texts, query.matcher.trace_id().map(str::as_bytes));
+        let matcher = Arc::new(query.matcher.clone().for_any_service());
+        Self { shared, query, matcher, probe }
+    }
+
+    /// The rank that no row between the two moments (both included) goes before, counting only those that are asked for.
+    pub(crate) fn bound(&self, min_ns: i64, max_ns: i64) -> Rank {
+        let rest = self.query.rest();
+        match self.query.direction {
+            Direction::Forward => Direction::Forward.first_at(min_ns.max(rest.start_ns())),
+            Direction::Backward => Direction::Backward.first_at(max_ns.min(rest.end_ns().saturating_sub(1))),
+        }
+    }
+
+    /// Bytes that opening it reads, and holds for a while.
+    pub(crate) fn cost(closed: &Closed) -> u64 {
+        match closed {
+            Closed::Chunk(meta) => meta.length.saturating_sub(meta.footer_offset),
+            Closed::Block(_, row) => u64::from(row.length) + u64::from(row.raw_length),
+        }
+    }
+
+    /// Opens it.
+    ///
+    /// # Errors
+    /// `Unavailable` when the store does not answer.
+    pub(crate) async fn open(&self, closed: Closed) -> Result<Opened, Error> {
+        match closed {
+            Closed::Chunk(meta) => self.open_chunk(meta).await,
+            Closed::Block(meta, row) => self.open_block(&meta, row).await,
+        }
+    }
+
+    async fn open_chunk(&self, meta: Arc<ChunkMeta>) -> Result<Opened, Error> {
+        let shared = &self.shared;
+        let (footer, bytes) = match shared.footers.get(shared.store.as_ref(), &self.query.tenant, &meta).await {
+            Ok(found) => found,
+            Err(NoFooter::Vanished) => return Ok(Opened::Vanished),
+            Err(NoFooter::Damaged(reason)) => return Ok(Opened::Damaged { key: meta.key.clone(), reason }),
+            Err(NoFooter::Store(error)) => return Err(error.into()),
+        };
+        let rows = footer.blocks();
+        let rest = self.query.rest();
+        let blocks: Vec<(Rank, Closed)> = if footer.may_match(&self.probe) {
+            let may_hold = |(at, row): &(usize, &BlockRow)| {
+                rest.overlaps(row.min_ns, row.max_ns)
+                    && self.query.filter.levels.is_none_or(|levels| levels.count(&row.levels.map(u64::from)) > 0)
+                    && footer.block_may_match(*at, &self.probe)
+            };
+            let block = |(_, row): (usize, &BlockRow)| {
+                (self.bound(row.min_ns, row.max_ns), Closed::Block(Arc::clone(&meta), row.clone()))
+            };
+            rows.iter().enumerate().filter(may_hold).map(block).collect()
+        } else {
+            Vec::new()
+        };
+        let pruned = (rows.len() - blocks.len()) as u64;
+        Ok(Opened::Blocks { key: meta.key.clone(), blocks, pruned, bytes })
+    }
+
+    async fn open_block(&self, meta: &ChunkMeta, row: BlockRow) -> Result<Opened, Error> {
+        let shared = &self.shared;
+        let range = row.offset..row.offset + u64::from(row.length);
+        let member = match shared.store.get_range(&meta.key, range).await {
+            Ok(member) => member,
+            Err(loglake_store::Error::NotFound { .. }) => return Ok(Opened::Vanished),
+            Err(error @ loglake_store::Error::Short { .. }) => {
+                return Ok(Opened::Damaged { key: meta.key.clone(), reason: error.to_string() });
+            }
+            Err(error) => return Err(error.into()),
+        };
+        let (query, matcher) = (Arc::clone(&self.query), Arc::clone(&self.matcher));
+        let (scanned, bytes) = (u64::from(row.records), member.len() as u64);
+        match shared.compute(move || Run::of_block(&query, &matcher, &row, &member)).await? {
+            Ok(run) => Ok(Opened::Rows { key: meta.key.clone(), run, scanned, bytes }),
+            Err(reason) => Ok(Opened::Damaged { key: meta.key.clone(), reason }),
+        }
+    }
+}

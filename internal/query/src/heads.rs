@@ -1,0 +1,66 @@
+use std::sync::Arc;
+
+use loglake_broker::Reader;
+use parking_lot::Mutex;
+use tokio::sync::watch;
+
+use crate::Error;
+
+/// What was acknowledged when a query came: for each partition, in order, the offset below which everything lies.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) struct Heads(pub(crate) Vec<u64>);
+
+type Answer = Option<Result<Arc<Heads>, Error>>;
+
+/// Asks the broker for the latest offsets, once for all queries that came before the request was sent.
+pub(crate) struct HeadReader {
+    reader: Arc<dyn Reader>,
+    /// The request that has not been sent yet, which newcomers join.
+    waiting: Arc<Mutex<Option<watch::Receiver<Answer>>>>,
+    /// Held by the request that is under way.
+    turn: Arc<tokio::sync::Mutex<()>>,
+}
+
+impl HeadReader {
+    pub(crate) fn new(reader: Arc<dyn Reader>) -> Self {
+        Self { reader, waiting: Arc::default(), turn: Arc::default() }
+    }
+
+    /// The offsets as they are at some moment after this call came.
+    pub(crate) async fn now(&self) -> Result<Arc<Heads>, Error> {
+        let mut answer = self.join();
+        let told = answer.wait_for(Option::is_some).await;
+        match told.as_deref() {
+            Ok(Some(answer)) => answer.clone(),
+            _ => Err(Error::Internal("the request for offsets ended without an answer".to_owned())),
+        }
+    }
+
+    fn join(&self) -> watch::Receiver<Answer> {
+        let mut waiting = self.waiting.lock();
+        if let Some(answer) = &*waiting {
+            return answer.clone();
+        }
+        let (tell, answer) = watch::channel(None);
+        *waiting = Some(answer.clone());
+        let (reader, joinable, turn) = (Arc::clone(&self.reader), Arc::clone(&self.waiting), Arc::clone(&self.turn));
+        // A task of its own: a caller that hangs up must not take the answer from the others.
+        tokio::spawn(async move {
+            let _turn = turn.lock().await;
+            *joinable.lock() = None;
+            tell.send_replace(Some(ask(reader.as_ref()).await.map(Arc::new)));
+        });
+        answer
+    }
+}
+
+async fn ask(reader: &dyn Reader) -> Result<Heads, Error> {
+    // Partitions may have been added a moment ago.
+    let partitions: Vec<u32> = (0..reader.topic().await?.partitions).collect();
+    let offsets = reader.offsets(&partitions).await?;
+    let is_whole = offsets.iter().map(|offsets| offsets.partition).eq(partitions);
+    if !is_whole {
+        return Err(Error::Internal("the broker answered for other partitions than asked".to_owned()));
+    }
+    Ok(Heads(offsets.into_iter().map(|offsets| offsets.latest).collect()))
+}

@@ -1,0 +1,10 @@
+//! The routes, and what all answers have in common.
+
+mod answers;
+mod connections;
+mod home;
+mod routes;
+mod tracing_layer;
+
+pub(crate) use connections::serve;
+pub(crate) use routes::router;

@@ -1,0 +1,225 @@
+use std::any::Any;
+use std::sync::Arc;
+use std::time::Duration;
+
+use axum::body::Body;
+use axum::extract::rejection::QueryRejection;
+use axum::extract::{Extension, Query as UrlQuery, Request, State};
+use axum::http::{HeaderMap, StatusCode, header};
+use axum::response::Response;
+use axum::routing::{get, post};
+use axum::{Router, middleware};
+use bytes::Bytes;
+use http_body_util::{BodyExt as _, LengthLimitError, Limited};
+use loglake_api::Refusal;
+use loglake_auth::Scope;
+use loglake_model::{ErrorKind, Fault, FaultCode, TenantId};
+use tokio::time::{Instant, timeout, timeout_at};
+use tower_http::catch_panic::CatchPanicLayer;
+
+use super::answers::{RequestId, json, refused, refused_as, text};
+use super::home::home;
+use super::tracing_layer::observe;
+use crate::Error;
+use crate::answer::answer;
+use crate::query::Query;
+use crate::request::{self, MAX_BODY_BYTES, Request as Asked};
+use crate::services::services;
+use crate::shared::Shared;
+
+/// How long a client may take to send its body.
+const BODY_WAIT: Duration = Duration::from_secs(10);
+/// Queries that may wait for a turn, for each that may run.
+const WAITING_PER_TURN: usize = 32;
+
+/// All routes.
+pub(crate) fn router(shared: Arc<Shared>) -> Router {
+    Router::new()
+        .route("/v1/query", post(query))
+        .route("/v1/services", get(list_services))
+        .route("/health", get(|| async { text(StatusCode::OK, "ok\n".to_owned()) }))
+        .route("/ready", get(ready))
+        .route("/", get(home))
+        .method_not_allowed_fallback(wrong_method)
+        .fallback(nothing_here)
+        .layer(CatchPanicLayer::custom(panicked))
+        .layer(middleware::from_fn_with_state(Arc::clone(&shared), observe))
+        .with_state(shared)
+}
+
+async fn nothing_here(Extension(id): Extension<RequestId>) -> Response {
+    refused(&Refusal::new(ErrorKind::NotFound, "there is nothing here; `/` says what there is"), &id.0)
+}
+
+async fn wrong_method(Extension(id): Extension<RequestId>) -> Response {
+    let refusal =
+        Refusal::new(ErrorKind::Unsupported, "this route does not take this method; `Allow` names what it takes");
+    refused_as(StatusCode::METHOD_NOT_ALLOWED, &refusal, &id.0)
+}
+
+fn panicked(_: Box<dyn Any + Send>) -> Response {
+    tracing::error!("a request panicked");
+    let refusal = Refusal::new(ErrorKind::Internal, "something went wrong here; report it with the request's id");
+    refused(&refusal, "")
+}
+
+async fn ready(State(shared): State<Arc<Shared>>) -> Response {
+    match &*shared.readiness.waiting() {
+        [] => text(StatusCode::OK, "ready\n".to_owned()),
+        waiting => text(StatusCode::SERVICE_UNAVAILABLE, format!("waiting for {}\n", waiting.join(", "))),
+    }
+}
+
+async fn query(State(shared): State<Arc<Shared>>, Extension(id): Extension<RequestId>, request: Request) -> Response {
+    let deadline = Instant::now() + shared.config.timeout;
+    let (head, body) = request.into_parts();
+    let answered = async {
+        let caller = shared.auth.authenticate(&head.headers, Scope::Query, shared.clock.now_ns())?;
+        let body = match timeout(BODY_WAIT, read(&head.headers, body)).await {
+            Ok(body) => body?,
+            Err(_) => return Ok(Err(slow(&id.0))),
+        };
+        let asked = Asked::parse(&body)?;
+        let tenant = match &asked.tenant_id {
+            Some(name) => caller.claim(name)?,
+            None => caller.tenant().clone(),
+        };
+        let query = query_of(&shared, tenant, asked)?;
+        let page = in_turn(&shared, deadline, answer(&shared, query, deadline)).await?;
+        tracing::debug!(rows = page.rows, missing = page.missing.len(), "page answered");
+        Ok(Ok(json(page.into_json()?)))
+    };
+    match answered.await {
+        Ok(Ok(response) | Err(response)) => response,
+        Err(error) => failed(&error, &id.0),
+    }
+}
+
+/// Turns what was asked into a query: the cursor brings its own range.
+fn query_of(shared: &Shared, tenant: TenantId, asked: Asked) -> Result<Query, Error> {
+    let matcher = asked.filter.compile()?;
+    let fingerprint = Query::fingerprint(&tenant, &asked.filter, asked.direction);
+    let (range, after) = match &asked.cursor {
+        None => (asked.range, None),
+        Some(text) => {
+            let cursor = shared.cursors.open(text, &tenant, &fingerprint, shared.clock.now_ns())?;
+            (cursor.range, Some(cursor.last))
+        }
+    };
+    let Asked { filter, direction, limit, .. } = asked;
+    Ok(Query { tenant, filter, matcher, range, direction, limit, after })
+}
+
+async fn list_services(
+    State(shared): State<Arc<Shared>>,
+    Extension(id): Extension<RequestId>,
+    parameters: Result<UrlQuery<Vec<(String, String)>>, QueryRejection>,
+    headers: HeaderMap,
+) -> Response {
+    let deadline = Instant::now() + shared.config.timeout;
+    let answered = async {
+        let caller = shared.auth.authenticate(&headers, Scope::Query, shared.clock.now_ns())?;
+        let UrlQuery(parameters) =
+            parameters.map_err(|error| Fault::new(FaultCode::Malformed, "", error.body_text()))?;
+        let (mut from, mut to, mut tenant) = (None, None, caller.tenant().clone());
+        for (at, (name, value)) in parameters.iter().enumerate() {
+            if parameters[..at].iter().any(|(other, _)| other == name) {
+                return Err(Fault::new(FaultCode::DuplicateKey, name, "the parameter stands twice").into());
+            }
+            match name.as_str() {
+                "from_ts" => from = Some(request::timestamp_text(name, value)?),
+                "to_ts" => to = Some(request::timestamp_text(name, value)?),
+                "tenant_id" => tenant = caller.claim(value)?,
+                _ => {
+                    let shown: String = name.chars().take(60).collect();
+                    let right = "there is no such parameter; there are from_ts, to_ts and tenant_id";
+                    return Err(Fault::new(FaultCode::UnknownField, shown, right).into());
+                }
+            }
+        }
+        let range = request::range(from, to)?;
+        let found = in_turn(&shared, deadline, services(&shared, tenant, range, deadline)).await?;
+        serde_json::to_vec(&found).map(json).map_err(|error| Error::Internal(error.to_string()))
+    };
+    answered.await.unwrap_or_else(|error: Error| failed(&error, &id.0))
+}
+
+/// Waits for a turn, then works; only so many run at once.
+async fn in_turn<T>(
+    shared: &Shared,
+    deadline: Instant,
+    work: impl Future<Output = Result<T, Error>>,
+) -> Result<T, Error> {
+    let began = Instant::now();
+    // `running` counts those that wait, too.
+    let _running = Running::new(shared)?;
+    let turn = timeout_at(deadline, shared.turns.acquire()).await.map_err(|_| Error::Busy)?;
+    let _turn = turn.map_err(|error| Error::Internal(error.to_string()))?;
+    shared.metrics.stage("wait", began.elapsed());
+    work.await
+}
+
+/// Counts a query for as long as it lives.
+struct Running<'a>(&'a Shared);
+
+impl<'a> Running<'a> {
+    fn new(shared: &'a Shared) -> Result<Self, Error> {
+        shared.metrics.running.inc();
+        let running = Self(shared);
+        let most = shared.config.concurrent.saturating_mul(1 + WAITING_PER_TURN);
+        if usize::try_from(shared.metrics.running.get()).unwrap_or(0) > most { Err(Error::Busy) } else { Ok(running) }
+    }
+}
+
+impl Drop for Running<'_> {
+    fn drop(&mut self) {
+        self.0.metrics.running.dec();
+    }
+}
+
+/// Reads a body of JSON.
+async fn read(headers: &HeaderMap, body: Body) -> Result<Bytes, Error> {
+    let unsupported = |name: &str, right: &str| Error::from(Fault::new(FaultCode::Unsupported, name, right));
+    let is_json =
+        |kind: &str| kind.split(';').next().is_some_and(|kind| kind.trim().eq_ignore_ascii_case("application/json"));
+    if let Some(kind) = headers.get(header::CONTENT_TYPE)
+        && !kind.to_str().is_ok_and(is_json)
+    {
+        return Err(unsupported("Content-Type", "the body is application/json"));
+    }
+    if let Some(encoding) = headers.get(header::CONTENT_ENCODING)
+        && !encoding.as_bytes().eq_ignore_ascii_case(b"identity")
+    {
+        return Err(unsupported("Content-Encoding", "the body of a query is sent as it is, without Content-Encoding"));
+    }
+    let too_large = |actual: u64| {
+        let fault =
+            Fault::new(FaultCode::TooLarge, "", format!("the body of a query has at most {MAX_BODY_BYTES} bytes"));
+        Error::from(fault.with_limit(MAX_BODY_BYTES as u64, actual))
+    };
+    let declared = headers.get(header::CONTENT_LENGTH).and_then(|length| length.to_str().ok()?.parse::<u64>().ok());
+    if let Some(length) = declared
+        && length > MAX_BODY_BYTES as u64
+    {
+        return Err(too_large(length));
+    }
+    match Limited::new(body, MAX_BODY_BYTES).collect().await {
+        Ok(body) => Ok(body.to_bytes()),
+        Err(error) if error.is::<LengthLimitError>() => Err(too_large(MAX_BODY_BYTES as u64 + 1)),
+        Err(error) => Err(Fault::new(FaultCode::Malformed, "", format!("the body cannot be read: {error}")).into()),
+    }
+}
+
+fn slow(id: &str) -> Response {
+    let refusal = Refusal::new(ErrorKind::Deadline, format!("the body took longer than {BODY_WAIT:?} to arrive"));
+    refused_as(StatusCode::REQUEST_TIMEOUT, &refusal, id)
+}
+
+fn failed(error: &Error, id: &str) -> Response {
+    match error.kind() {
+        ErrorKind::Internal | ErrorKind::Corrupt => tracing::error!(%error, "query failed"),
+        ErrorKind::Unavailable | ErrorKind::Deadline => tracing::warn!(%error, "query failed"),
+        _ => tracing::debug!(%error, "query refused"),
+    }
+    refused(&error.refusal(), id)
+}

@@ -1,0 +1,68 @@
+use std::sync::Arc;
+
+use axum::extract::{MatchedPath, Request, State};
+use axum::http::HeaderMap;
+use axum::middleware::Next;
+use axum::response::Response;
+use loglake_api::request_id;
+use tokio::time::Instant;
+use tracing::Instrument as _;
+
+use super::answers::{RequestId, with_id};
+use crate::shared::Shared;
+
+/// Gives every request its id, takes down what became of it, and logs under the caller's trace where there is one.
+pub(super) async fn observe(State(shared): State<Arc<Shared>>, mut request: Request, next: Next) -> Response {
+    let began = Instant::now();
+    let id =
+        request_id::given(request.headers()).map_or_else(|| format!("{:032x}", rand::random::<u128>()), str::to_owned);
+    let route = request.extensions().get::<MatchedPath>().map_or("other", MatchedPath::as_str).to_owned();
+    let trace_id = trace_id(request.headers()).unwrap_or_default().to_owned();
+    let span = tracing::info_span!("request", request_id = %id, trace_id, route);
+    request.extensions_mut().insert(RequestId(id.clone()));
+    let response = next.run(request).instrument(span.clone()).await;
+    let (status, took) = (response.status(), began.elapsed());
+    shared.metrics.requests.with_label_values(&[route.as_str(), status.as_str()]).inc();
+    shared.metrics.request_seconds.with_label_values(&[route.as_str()]).observe(took.as_secs_f64());
+    span.in_scope(|| tracing::debug!(status = status.as_u16(), took_ms = took.as_millis() as u64, "request answered"));
+    with_id(response, &id)
+}
+
+/// The trace that the caller is in (W3C Trace Context, level 1: `version-trace id-parent id-flags`).
+fn trace_id(headers: &HeaderMap) -> Option<&str> {
+    let text = headers.get("traceparent")?.to_str().ok()?;
+    let mut parts = text.split('-');
+    let (version, trace, parent, flags) = (parts.next()?, parts.next()?, parts.next()?, parts.next()?);
+    let is_hex = |text: &str, length| {
+        text.len() == length && text.bytes().all(|byte| byte.is_ascii_digit() || (b'a'..=b'f').contains(&byte))
+    };
+    let is_whole = is_hex(version, 2) && is_hex(trace, 32) && is_hex(parent, 16) && is_hex(flags, 2);
+    // Only version 00 has nothing after its flags.
+    let is_right = is_whole && version != "ff" && (version != "00" || parts.next().is_none());
+    (is_right && trace.bytes().any(|byte| byte != b'0')).then_some(trace)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn traces_are_taken_only_in_their_form() {
+        let of = |text: &str| {
+            let headers = HeaderMap::from_iter([("traceparent".parse().unwrap(), text.parse().unwrap())]);
+            trace_id(&headers).map(str::to_owned)
+        };
+        let trace = "0af7651916cd43dd8448eb211c80319c";
+        assert_eq!(of(&format!("00-{trace}-b7ad6b7169203331-01")).as_deref(), Some(trace));
+        assert_eq!(of(&format!("01-{trace}-b7ad6b7169203331-01-more")).as_deref(), Some(trace));
+        for bad in [
+            format!("00-{trace}-b7ad6b7169203331-01-more"),
+            format!("ff-{trace}-b7ad6b7169203331-01"),
+            format!("00-{}-b7ad6b7169203331-01", trace.to_uppercase()),
+            format!("00-{}-b7ad6b7169203331-01", "0".repeat(32)),
+            "00".to_owned(),
+        ] {
+            assert_eq!(of(&bad), None, "{bad}");
+        }
+    }
+}

@@ -1,0 +1,112 @@
+use std::net::SocketAddr;
+use std::sync::Arc;
+use std::time::Duration;
+
+use loglake_model::ReadyFlag;
+use tokio::net::TcpListener;
+use tokio::sync::Semaphore;
+use tokio_util::sync::CancellationToken;
+
+use crate::cursor::CursorKey;
+use crate::footers::Footers;
+use crate::heads::HeadReader;
+use crate::http;
+use crate::metrics::Metrics;
+use crate::shared::Shared;
+use crate::tail_client::TailClient;
+use crate::{Config, Error, Parts};
+
+/// How often it is tried whether broker and index answer, until they do.
+const READY_WAIT: Duration = Duration::from_millis(200);
+
+/// The query role: listens from [`QueryService::bind`] on, answers while [`QueryService::run`] does.
+pub struct QueryService {
+    shared: Arc<Shared>,
+    listener: TcpListener,
+    address: SocketAddr,
+    ready: ReadyFlag,
+}
+
+impl std::fmt::Debug for QueryService {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("QueryService").field("address", &self.address).finish_non_exhaustive()
+    }
+}
+
+impl QueryService {
+    /// Binds the port and registers the metrics.
+    ///
+    /// # Errors
+    /// `Invalid` when the address cannot be listened on; `Unavailable` when the store does not answer.
+    pub async fn bind(config: Config, parts: Parts) -> Result<Self, Error> {
+        let listen = |source| Error::Listen { address: config.listen, source: Arc::new(source) };
+        let listener = TcpListener::bind(config.listen).await.map_err(listen)?;
+        let address = listener.local_addr().map_err(listen)?;
+        let metrics = Metrics::register(&parts.registry)?;
+        let first_partitions =
+            loglake_commit::first_partitions(parts.store.as_ref(), &config.cluster, parts.incarnation).await?;
+        let cores = std::thread::available_parallelism().map_or(2, usize::from);
+        let shared = Shared {
+            heads: HeadReader::new(Arc::clone(&parts.reader)),
+            tails: TailClient::new(parts.internal, Arc::clone(&parts.clock), parts.incarnation),
+            footers: Footers::new(config.footer_cache_bytes, metrics.clone()),
+            turns: Semaphore::new(config.concurrent.clamp(1, Semaphore::MAX_PERMITS)),
+            cpu: Arc::new(Semaphore::new(cores)),
+            cursors: CursorKey::new(parts.cursor_key),
+            first_partitions,
+            reader: parts.reader,
+            store: parts.store,
+            index: parts.index,
+            incarnation: parts.incarnation,
+            clock: parts.clock,
+            auth: parts.auth,
+            readiness: parts.readiness,
+            metrics,
+            config,
+        };
+        Ok(Self { shared: Arc::new(shared), listener, address, ready: parts.ready })
+    }
+
+    /// Where it listens.
+    #[must_use]
+    pub fn addr(&self) -> SocketAddr {
+        self.address
+    }
+
+    /// Answers until `shutdown`, then lets what runs finish.
+    ///
+    /// # Errors
+    /// None yet.
+    pub async fn run(self, shutdown: CancellationToken) -> Result<(), Error> {
+        let Self { shared, listener, ready, .. } = self;
+        let router = http::router(Arc::clone(&shared));
+        let serving = http::serve(listener, router, shutdown.clone());
+        let becoming = async {
+            tokio::select! {
+                () = shutdown.cancelled() => {}
+                () = parts_answer(&shared) => ready.set(true),
+            }
+            shutdown.cancelled().await;
+            ready.set(false);
+        };
+        tokio::join!(serving, becoming);
+        Ok(())
+    }
+}
+
+/// Waits until the broker and the index answer.
+async fn parts_answer(shared: &Shared) {
+    loop {
+        let answered: Result<(), Error> = async {
+            shared.heads.now().await?;
+            shared.index.watermark(0).await?;
+            Ok(())
+        }
+        .await;
+        match answered {
+            Ok(()) => return,
+            Err(error) => tracing::warn!(%error, "not ready yet"),
+        }
+        tokio::time::sleep(READY_WAIT).await;
+    }
+}

@@ -1,0 +1,72 @@
+use std::collections::BTreeSet;
+use std::sync::Arc;
+
+use loglake_auth::Authenticator;
+use loglake_broker::Reader;
+use loglake_index::ChunkIndex;
+use loglake_model::{Clock, Readiness, Service, TenantId, partition_of};
+use loglake_store::ObjectStore;
+use tokio::sync::Semaphore;
+
+use crate::cursor::CursorKey;
+use crate::footers::Footers;
+use crate::heads::HeadReader;
+use crate::metrics::Metrics;
+use crate::tail_client::TailClient;
+use crate::{Config, Error};
+
+/// What all queries share.
+pub(crate) struct Shared {
+    pub(crate) config: Config,
+    pub(crate) reader: Arc<dyn Reader>,
+    pub(crate) store: Arc<dyn ObjectStore>,
+    pub(crate) index: Arc<dyn ChunkIndex>,
+    pub(crate) incarnation: u32,
+    /// How many partitions the topic had when it was made; `None` when nobody wrote it down.
+    pub(crate) first_partitions: Option<u32>,
+    pub(crate) clock: Arc<dyn Clock>,
+    pub(crate) auth: Arc<Authenticator>,
+    pub(crate) cursors: CursorKey,
+    pub(crate) readiness: Readiness,
+    pub(crate) metrics: Metrics,
+    pub(crate) footers: Footers,
+    pub(crate) heads: HeadReader,
+    pub(crate) tails: TailClient,
+    /// Queries that run at once.
+    pub(crate) turns: Semaphore,
+    /// As many blocks are decoded and searched at a time as there are cores.
+    pub(crate) cpu: Arc<Semaphore>,
+}
+
+impl Shared {
+    /// Runs `work` where it holds nobody up, when a core is free.
+    pub(crate) async fn compute<T: Send + 'static>(
+        &self,
+        work: impl FnOnce() -> T + Send + 'static,
+    ) -> Result<T, Error> {
+        let permit = Arc::clone(&self.cpu).acquire_owned().await.map_err(|error| Error::Internal(error.to_string()))?;
+        let work = move || {
+            let done = work();
+            drop(permit);
+            done
+        };
+        Ok(tokio::task::spawn_blocking(work).await?)
+    }
+
+    /// The partitions that can hold records of `services`: with every count of partitions the topic has had, as streams move
+    /// when partitions are added.
+    pub(crate) fn partitions_of(
+        &self,
+        tenant: &TenantId,
+        services: Option<&[Service]>,
+        partitions: usize,
+    ) -> BTreeSet<u32> {
+        let now = u32::try_from(partitions).unwrap_or(u32::MAX);
+        match (services, self.first_partitions) {
+            (Some(services), Some(first)) if (1..=now).contains(&first) => (first..=now)
+                .flat_map(|count| services.iter().map(move |service| partition_of(tenant.name(), service, count)))
+                .collect(),
+            _ => (0..now).collect(),
+        }
+    }
+}

@@ -1,0 +1,9 @@
+//! The role over parts in memory: what it answers is compared with a plain filter and sort of what was sent.
+
+mod bad_input;
+mod fake_index;
+mod fake_tail;
+mod lake;
+mod paging;
+mod reading;
+mod tenants;

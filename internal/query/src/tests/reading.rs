@@ -1,0 +1,248 @@
+//! The reading rule: what counts as an answer for the un-flushed tail.
+
+use loglake_broker::{Producer as _, Trim as _};
+use loglake_index::Watermark;
+use loglake_model::{ErrorKind, Level};
+use loglake_search::Filter;
+use loglake_store::ObjectStore as _;
+
+use super::fake_index::Step;
+use super::fake_tail::{Claim, FakeTail};
+use super::lake::{Lake, NOW_NS, PARTITIONS, Sent, ids_of};
+use crate::missing::{GONE, Missing, NO_INDEX};
+use crate::order::Direction;
+use crate::query::Query;
+
+fn some(from: i64, count: i64) -> Vec<Sent> {
+    let services = ["api", "web", "queue", "db"];
+    let sent = |at: i64| Sent {
+        tenant: "acme",
+        service: services[at as usize % services.len()],
+        timestamp_ns: NOW_NS + at,
+        level: Some(Level::Warn),
+        message: format!("number {at}"),
+        trace_id: "",
+    };
+    (from..from + count).map(sent).collect()
+}
+
+fn everything(lake: &Lake) -> Query {
+    lake.query("acme", &Filter::default(), Direction::Backward, 1_000)
+}
+
+/// A lake with chunks and a tail in every partition.
+async fn lake() -> Lake {
+    let mut lake = Lake::new().await;
+    lake.send(&some(0, 30)).await;
+    lake.flush_all().await;
+    lake.send(&some(30, 30)).await;
+    lake
+}
+
+#[track_caller]
+fn check(lake: &Lake, answer: &crate::answer::Answer) {
+    assert_eq!(answer.missing, []);
+    assert_eq!(ids_of(answer), lake.expected(&everything(lake)));
+}
+
+#[tokio::test]
+async fn owners_are_asked_once_each_for_all_of_theirs() {
+    let lake = lake().await;
+    let (one, one_address) = FakeTail::start(&lake).await;
+    let (two, two_address) = FakeTail::start(&lake).await;
+    lake.lease(0, &one_address);
+    lake.lease(1, &two_address);
+    lake.lease(2, &one_address);
+    let mut query = everything(&lake);
+    query.limit = 5;
+    let (found, is_complete) = lake.all_pages(query.clone(), |_| 3).await;
+    assert!(is_complete);
+    assert_eq!(found, lake.expected(&query));
+    assert_eq!(one.calls(), two.calls());
+    assert_eq!(lake.shared().metrics.tail_fallbacks.get(), 0);
+}
+
+#[tokio::test]
+async fn without_an_owner_the_broker_is_read() {
+    let lake = lake().await;
+    check(&lake, &lake.page(everything(&lake)).await.unwrap());
+    assert!(lake.shared().metrics.tail_fallbacks.get() > 0);
+}
+
+#[tokio::test]
+async fn an_owner_that_cannot_be_reached_is_no_answer() {
+    let lake = lake().await;
+    let closed = std::net::TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap();
+    for (partition, address) in [(0, format!("http://{closed}")), (1, "no address".to_owned()), (2, String::new())] {
+        lake.lease(partition, &address);
+    }
+    check(&lake, &lake.page(everything(&lake)).await.unwrap());
+}
+
+#[tokio::test]
+async fn an_owner_that_lags_or_lost_the_partition_is_no_answer() {
+    for claim in [Claim { position: Some(0), ..Claim::WHOLE }, Claim { held: false, ..Claim::WHOLE }] {
+        let lake = lake().await;
+        let (tail, address) = FakeTail::start(&lake).await;
+        for partition in 0..PARTITIONS {
+            lake.lease(partition, &address);
+            tail.claims.lock().insert(partition, claim);
+        }
+        check(&lake, &lake.page(everything(&lake)).await.unwrap());
+        assert_eq!(tail.calls(), 1, "the same holder is not asked again");
+        assert!(lake.shared().metrics.tail_fallbacks.get() > 0);
+    }
+}
+
+#[tokio::test]
+async fn rows_that_were_not_asked_for_are_no_answer() {
+    let lake = lake().await;
+    let (tail, address) = FakeTail::start(&lake).await;
+    (0..PARTITIONS).for_each(|partition| lake.lease(partition, &address));
+    let forged = br#"{"timestamp":"2023-11-14T22:13:20.000000000Z","service":"api","message":"canary","id":"2-9-0-0"}"#;
+    *tail.forged.lock() = Some(forged.to_vec());
+    check(&lake, &lake.page(everything(&lake)).await.unwrap());
+}
+
+#[tokio::test]
+async fn a_floor_above_the_watermark_reads_the_index_again() {
+    let lake = lake().await;
+    let (tail, address) = FakeTail::start(&lake).await;
+    for partition in 0..PARTITIONS {
+        lake.lease(partition, &address);
+        let latest = lake.latest(partition).await;
+        tail.claims.lock().insert(partition, Claim { floor: latest, ..Claim::WHOLE });
+    }
+    // The flush shows in the index only at the third question.
+    let before = lake.index.state.lock().partitions.clone();
+    lake.flush_all().await;
+    let flushed = std::mem::replace(&mut lake.index.state.lock().partitions, before);
+    let questions =
+        [Step(Box::new(|_| {})), Step(Box::new(|_| {})), Step(Box::new(move |state| state.partitions = flushed))];
+    lake.index.state.lock().before_chunks = questions.into();
+    check(&lake, &lake.page(everything(&lake)).await.unwrap());
+    assert_eq!(lake.index.state.lock().questions, 3);
+    assert_eq!(lake.shared().metrics.tail_fallbacks.get(), 0);
+}
+
+#[tokio::test]
+async fn a_floor_that_stays_above_is_answered_by_the_broker() {
+    let lake = lake().await;
+    let (tail, address) = FakeTail::start(&lake).await;
+    for partition in 0..PARTITIONS {
+        lake.lease(partition, &address);
+        tail.claims.lock().insert(partition, Claim { floor: u64::MAX, ..Claim::WHOLE });
+    }
+    check(&lake, &lake.page(everything(&lake)).await.unwrap());
+}
+
+#[tokio::test]
+async fn no_watermark_waits_for_the_rebuild() {
+    let lake = lake().await;
+    let whole = lake.index.state.lock().partitions.clone();
+    for (watermark, _) in lake.index.state.lock().partitions.values_mut() {
+        *watermark = None;
+    }
+    let questions = [Step(Box::new(|_| {})), Step(Box::new(move |state| state.partitions = whole))];
+    lake.index.state.lock().before_chunks = questions.into();
+    check(&lake, &lake.page(everything(&lake)).await.unwrap());
+}
+
+#[tokio::test]
+async fn a_rebuild_that_does_not_come_is_named() {
+    let mut lake = Lake::with(|config| config.timeout = std::time::Duration::from_millis(1_500)).await;
+    lake.send(&some(0, 30)).await;
+    lake.flush_all().await;
+    lake.index.state.lock().partitions.get_mut(&1).unwrap().0 = None;
+    let answer = lake.page(everything(&lake)).await.unwrap();
+    let to_offset = lake.latest(1).await;
+    let missing = Missing::Offsets { partition: 1, from_offset: 0, to_offset, reason: NO_INDEX };
+    assert_eq!(answer.missing, [missing]);
+    let others: Vec<_> = lake.expected(&everything(&lake)).into_iter().filter(|id| id.partition != 1).collect();
+    assert_eq!(ids_of(&answer), others);
+}
+
+#[tokio::test]
+async fn what_retention_took_from_the_broker_is_named() {
+    let lake = lake().await;
+    let watermark = lake.index.state.lock().partitions[&0].0.unwrap();
+    let latest = lake.latest(0).await;
+    assert!(watermark.next < latest);
+    lake.broker.trim(0, latest).await.unwrap();
+    let answer = lake.page(everything(&lake)).await.unwrap();
+    let missing = Missing::Offsets { partition: 0, from_offset: watermark.next, to_offset: latest, reason: GONE };
+    assert_eq!(answer.missing, [missing]);
+}
+
+#[tokio::test]
+async fn messages_that_no_one_can_read_hold_nothing_up() {
+    let lake = lake().await;
+    lake.broker.append(0, bytes::Bytes::from_static(b"not a batch")).await.unwrap();
+    check(&lake, &lake.page(everything(&lake)).await.unwrap());
+}
+
+#[tokio::test]
+async fn a_chunk_that_vanished_is_planned_for_again() {
+    let lake = lake().await;
+    lake.flush_all().await;
+    // A job has put the same records into another object, and the old one is gone.
+    let old = lake.index.state.lock().partitions[&0].1.clone();
+    let next = lake.index.state.lock().partitions[&0].0.unwrap().next;
+    let new = lake.chunks_of(0, 0, next, 77).await;
+    for chunk in &old {
+        lake.store.delete(&chunk.key).await.unwrap();
+    }
+    let questions = [
+        Step(Box::new(|_| {})),
+        Step(Box::new(move |state| {
+            state.partitions.insert(0, (Some(Watermark { seq: 9, next }), new));
+        })),
+    ];
+    lake.index.state.lock().before_chunks = questions.into();
+    check(&lake, &lake.page(everything(&lake)).await.unwrap());
+    assert_eq!(lake.shared().metrics.replans.get(), 1);
+
+    // An index that goes on naming it gets an error, never a short answer.
+    lake.index.state.lock().partitions.insert(0, (Some(Watermark { seq: 10, next }), old));
+    assert_eq!(lake.page(everything(&lake)).await.unwrap_err().kind(), ErrorKind::Unavailable);
+}
+
+#[tokio::test]
+async fn damage_is_named_and_the_rest_answered() {
+    let lake = lake().await;
+    lake.flush_all().await;
+    let chunk = lake.index.state.lock().partitions[&0].1[0].clone();
+    let whole = lake.store.get(&chunk.key, u64::MAX).await.unwrap();
+    for at in [20, chunk.footer_offset as usize + 30] {
+        let mut broken = whole.to_vec();
+        broken[at] ^= 1;
+        // Under another key, so that no cache knows it.
+        let mut named = chunk.clone();
+        named.key = format!("{}.{at}", chunk.key);
+        lake.store.put(&named.key, broken.into()).await.unwrap();
+        lake.index.state.lock().partitions.get_mut(&0).unwrap().1[0] = named.clone();
+        let answer = lake.page(everything(&lake)).await.unwrap();
+        let [Missing::Object { key, .. }] = answer.missing.as_slice() else { panic!("{:?}", answer.missing) };
+        assert_eq!(*key, named.key);
+        let found = ids_of(&answer);
+        let expected = lake.expected(&everything(&lake));
+        assert!(found.len() < expected.len() && found.iter().all(|id| expected.contains(id)));
+    }
+}
+
+#[tokio::test]
+async fn an_index_that_does_not_answer_is_an_error() {
+    let lake = lake().await;
+    lake.index.state.lock().is_down = true;
+    assert_eq!(lake.page(everything(&lake)).await.unwrap_err().kind(), ErrorKind::Unavailable);
+}
+
+#[tokio::test]
+async fn queries_that_come_together_share_one_request_for_offsets() {
+    let lake = lake().await;
+    let heads = &lake.shared().heads;
+    let (one, two) = tokio::join!(heads.now(), heads.now());
+    assert!(std::sync::Arc::ptr_eq(&one.unwrap(), &two.unwrap()));
+    let three = heads.now().await.unwrap();
+    assert_eq!(three.0.len(), PARTITIONS as usize);
+}
