@@ -67,3 +67,21 @@ pub async fn incarnation(
         // Read back what won, whoever wrote it.
     }
 }
+
+/// How many partitions the topic had when its life `incarnation` was first seen; `None` when nobody has written it down.
+/// Streams may lie where any count from this one to today's puts them.
+///
+/// # Errors
+/// `Corrupt` when what is stored cannot be read; `Unavailable`.
+pub async fn first_partitions(store: &dyn ObjectStore, cluster: &str, incarnation: u32) -> Result<Option<u32>, Error> {
+    let key = format!("{}{incarnation}.json", incarnations_folder(cluster));
+    let bytes = match store.get(&key, MAX_BYTES).await {
+        Ok(bytes) => bytes,
+        Err(loglake_store::Error::NotFound { .. }) => return Ok(None),
+        Err(error) => return Err(error.into()),
+    };
+    match serde_json::from_slice::<Incarnation>(&bytes) {
+        Ok(life) => Ok(Some(life.partitions)),
+        Err(error) => Err(Error::Corrupt { key, what: error.to_string() }),
+    }
+}

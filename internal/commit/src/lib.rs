@@ -25,6 +25,6 @@ pub use chain::{Chain, Claim};
 pub use entry::{ENTRY_VERSION, Entry, Gap, MAX_ENTRY_BYTES, QuarantineRef, TARGET_ENTRY_BYTES};
 pub use error::Error;
 pub use follow::{apply, catch_up};
-pub use incarnation::incarnation;
+pub use incarnation::{first_partitions, incarnation};
 pub use keys::{chunk_key, quarantine_key};
 pub use state::{ChainState, Tail};
