@@ -29,6 +29,12 @@ impl Batch {
         self.places.len() as u64
     }
 
+    /// The field `records` of the message `Batch`, encoded.
+    #[must_use]
+    pub fn payload(&self) -> &Bytes {
+        &self.payload
+    }
+
     /// Its length on the wire, in bytes, without the number.
     #[must_use]
     pub fn bytes(&self) -> u64 {

@@ -1,5 +1,7 @@
 //! Delivery against a small server in the test: what it was sent, in which order, and what it answered are scripted.
 
+#![allow(clippy::unwrap_used, reason = "test")]
+
 use std::collections::VecDeque;
 use std::net::SocketAddr;
 use std::sync::{Arc, Mutex};
