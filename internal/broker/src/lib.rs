@@ -15,6 +15,8 @@ mod traits;
 
 pub use embedded::EmbeddedLog;
 pub use error::Error;
+#[cfg(feature = "kafka")]
+pub use kafka::KafkaBroker;
 pub use memory::{MemoryBroker, MemoryMember};
 pub use traits::{
     Appended, Assignment, Consumer, Fetched, Message, Offsets, PartitionConsumer, Producer, Reader, Topic, Trim,
