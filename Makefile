@@ -12,6 +12,8 @@ BENCH ?=
 
 BUILD := $(CARGO) build --release --locked
 RUN := $(CARGO) run --release --locked --quiet
+# Where cargo puts what it builds; asked only where it is used.
+TARGET = $(shell $(CARGO) metadata --format-version 1 --no-deps | sed 's/.*"target_directory":"\([^"]*\)".*/\1/')
 
 .PHONY: help run test check fmt lint bench proto build generate-logs stack stack-down \
   run-ingestor run-processor run-query test-integration clean fmt-check
@@ -21,7 +23,7 @@ help: ## Lists what there is to make
 
 run: ## Builds and starts everything in one process, kept in ./data (DATA=folder), on loopback
 	@$(BUILD) -p loglake --bins
-	@exec "$$($(CARGO) metadata --format-version 1 --no-deps | sed 's/.*"target_directory":"\([^"]*\)".*/\1/')/release/loglake" dev --data '$(DATA)'
+	@exec '$(TARGET)/release/loglake' dev --data '$(DATA)'
 
 build: ## Builds the programs, optimised: loglake and loglake-agent
 	$(BUILD) -p loglake -p loglake-agent --bins
@@ -44,8 +46,8 @@ lint: ## Lints: clippy, documentation, arrows between crates, banned crates, lic
 	@test/tools/lint.sh
 
 bench: ## Measures CPU, memory, bytes at rest and latencies on a seeded corpus (BENCH=arguments)
-	@$(BUILD) -p loglake -p loglake-agent -p loglake-load --bins
-	@$(RUN) -p loglake-load --bin loglake-bench -- $(BENCH)
+	@$(BUILD) -p loglake -p loglake-load --bins
+	@'$(TARGET)/release/loglake-bench' --server '$(TARGET)/release/loglake' $(BENCH)
 
 proto: ## Checks the Protobuf files, and renders the snapshot of what they declare
 	UPDATE_SNAPSHOT=1 $(CARGO) test --locked --quiet -p loglake-api
