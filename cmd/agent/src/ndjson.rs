@@ -43,7 +43,7 @@ impl<'de> Deserialize<'de> for Members<'de> {
 /// # Errors
 /// A sentence that says what is wrong with the line.
 pub fn parse_line(text: &[u8], default_service: &str, default_host: &str) -> Result<LogRecord, String> {
-    let Members(members) = serde_json::from_slice(text).map_err(|error| error.to_string())?;
+    let Members(members) = serde_json::from_slice(text).map_err(|error| in_line(&error))?;
     let mut record = LogRecord::default();
     let mut attributes = Attributes::default();
     let mut taken = HashSet::new();
@@ -75,8 +75,8 @@ pub fn parse_line(text: &[u8], default_service: &str, default_host: &str) -> Res
                     serde_json::from_str(value.get()).map_err(|_| format!("{key}: must be a list of texts"))?;
             }
             "attributes" => {
-                let Members(inner) =
-                    serde_json::from_str(value.get()).map_err(|error| format!("{key}: must be an object: {error}"))?;
+                let Members(inner) = serde_json::from_str(value.get())
+                    .map_err(|error| format!("{key}: must be an object: {}", in_line(&error)))?;
                 for (key, value) in inner {
                     attributes.push(key, value.get())?;
                 }
@@ -103,6 +103,11 @@ pub fn parse_line(text: &[u8], default_service: &str, default_host: &str) -> Res
     }
     record.attributes_json = attributes.finish().into();
     Ok(record)
+}
+
+/// What is wrong, with its column. The text is one line, so "line 1" would only mislead.
+fn in_line(error: &serde_json::Error) -> String {
+    error.to_string().replace(" at line 1 column ", " at column ")
 }
 
 /// One JSON object in the making.
@@ -219,7 +224,7 @@ mod tests {
     fn what_is_wrong_is_said() {
         let cases = [
             ("[1]", "object"),
-            ("{\"message\":", "EOF"),
+            ("{\"message\":", "EOF while parsing a value at column 11"),
             (r#"{"message":1}"#, "message: must be a text"),
             (r#"{"a":1,"a":2}"#, "twice"),
             (r#"{"user":1,"attrs":{"user":2}}"#, "twice"),

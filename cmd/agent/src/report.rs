@@ -64,7 +64,7 @@ impl Progress {
         say(counts.unreadable, "lines that no record could be made of");
         say(outcome.unanswered, "without an answer: they may be lost");
         say(counts.lossy, "lines were not UTF-8: the bytes at fault became U+FFFD");
-        say(counts.reconnects, "times connected again");
+        say(counts.reconnects, "connections failed and were tried again");
         say(counts.doubtful, "sent again after the connection broke: the server may hold them twice");
         let refusals = self.tally.refusals();
         if !refusals.is_empty() {

@@ -144,7 +144,8 @@ impl Maker {
         let dice = &mut self.dice;
         let turn_ns = SPAN_NS.unsigned_abs() / self.settings.records.max(1);
         let jitter_ns = JITTER_TURNS * turn_ns;
-        let offset_ns = (at * turn_ns + dice.below(2 * jitter_ns)).saturating_sub(jitter_ns).min(SPAN_NS.unsigned_abs() - 1);
+        let offset_ns =
+            (at * turn_ns + dice.below(2 * jitter_ns)).saturating_sub(jitter_ns).min(SPAN_NS.unsigned_abs() - 1);
         let source_at = dice.weighted(&self.weights);
         let source = &mut self.sources[source_at];
         let (level, line) = &source.lines[source.next];

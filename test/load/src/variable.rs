@@ -20,7 +20,10 @@ impl Line {
     pub(crate) fn parse(text: &str) -> Self {
         let (mut pieces, mut rest) = (Vec::new(), text);
         let mut plain = String::new();
-        while let Some(first) = rest.chars().next() {
+        while !rest.is_empty() {
+            let until = rest.find(|c: char| c.is_ascii_hexdigit()).unwrap_or(rest.len());
+            plain.push_str(&rest[..until]);
+            rest = &rest[until..];
             let hex = rest.bytes().take_while(u8::is_ascii_hexdigit).count();
             let digits = rest.bytes().take_while(u8::is_ascii_digit).count();
             let run = rest.get(..hex).unwrap_or_default();
@@ -34,7 +37,8 @@ impl Line {
             } else if digits >= MIN_DIGITS {
                 (Some(Piece::Digits(digits)), digits)
             } else {
-                (None, if digits > 0 { digits } else { first.len_utf8() })
+                // One letter, or digits that are too few.
+                (None, digits.max(hex.min(1)))
             };
             match piece {
                 Some(piece) => {

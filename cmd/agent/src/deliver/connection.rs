@@ -59,9 +59,9 @@ pub(super) async fn run(
 type Opening = (mpsc::Sender<Frame>, Streaming<IngestResponse>, u64, bool);
 
 async fn open(target: &Target, session: &mut Session) -> Result<Opening, Ended> {
-    let channel = target.connect().await.map_err(|error| Ended::Lost(anyhow!(error).context("connecting")))?;
+    let channel = target.connect().await.map_err(not_connected)?;
     let mut client = tonic::client::Grpc::new(channel);
-    client.ready().await.map_err(|error| Ended::Lost(anyhow!(error).context("connecting")))?;
+    client.ready().await.map_err(not_connected)?;
     let (sender, frames) = mpsc::channel(1);
     // The channel is empty and open, so this cannot wait or fail.
     let _ = sender.try_send(Frame::Open { session_token: session.token.clone() });
@@ -189,6 +189,11 @@ impl Stream {
         window.complete(number);
         Ok(())
     }
+}
+
+/// The causes between repeat each other; the last one says what happened.
+fn not_connected(error: tonic::transport::Error) -> Ended {
+    Ended::Lost(anyhow!("the server cannot be reached: {}", anyhow::Error::new(error).root_cause()))
 }
 
 /// Why a stream did not open. A session that the server does not know any more is given up for a new one.

@@ -52,7 +52,7 @@ pub struct Counts {
     pub doubtful: u64,
     /// Lines that were not UTF-8, where bytes were replaced.
     pub lossy: u64,
-    /// How often the connection was made anew.
+    /// How often a connection failed and another was tried.
     pub reconnects: u64,
     /// Encoded bytes of the accepted and refused batches.
     pub bytes: u64,
