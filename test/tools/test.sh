@@ -11,16 +11,17 @@ target=$("$cargo" metadata --format-version 1 --no-deps | sed 's/.*"target_direc
 mkdir -p "$target"
 log="$target/test-tools.log"
 
-test/tools/install.sh >"$log" 2>&1 &
+test/tools/install.sh >"$log.folder" 2>"$log" &
 tools=$!
 trap 'kill "$tools" 2>/dev/null || true' EXIT
 
+# Building the tests of `loglake` and `loglake-agent` also builds the programs, with the same features: once for all.
 scope=(--workspace --all-features)
-[ "${1:-}" = integration ] && scope=(-p loglake-integration --all-features)
-
-# The programs under test and the tests, with the same features, so that both are built once.
-"$cargo" build --locked -p loglake -p loglake-agent --bins --all-features
+[ "${1:-}" = integration ] && scope=(-p loglake-integration -p loglake -p loglake-agent --all-features)
 "$cargo" test --locked "${scope[@]}" --no-run
+for program in loglake loglake-agent; do
+  [ -x "$target/debug/$program" ] || { echo "test: $program was not built" >&2; exit 1; }
+done
 if ! wait "$tools"; then
   cat "$log" >&2
   echo "test: the tools could not be installed (above)" >&2
@@ -29,6 +30,6 @@ fi
 trap - EXIT
 
 export LOGLAKE_TEST_BIN="$target/debug"
-LOGLAKE_TEST_TOOLS=$(tail -n 1 "$log")
+LOGLAKE_TEST_TOOLS=$(cat "$log.folder")
 export LOGLAKE_TEST_TOOLS
 exec "$cargo" test --locked "${scope[@]}"
