@@ -50,8 +50,12 @@ fn service(name: &str) -> Service {
     Service::parse(name).unwrap()
 }
 
-/// A chunk of `tenant` and `service` in the hour of `min_ns`; `nonce` makes its key.
-fn chunk(tenant: &str, name: &str, min_ns: i64, max_ns: i64, nonce: &str) -> ChunkMeta {
+/// A chunk of `tenant` and the service `name` in the hour of `min_ns`; `nonce` makes its key.
+///
+/// # Panics
+/// When a name is none.
+#[must_use]
+pub fn chunk(tenant: &str, name: &str, min_ns: i64, max_ns: i64, nonce: &str) -> ChunkMeta {
     chunk_in(tenant, name, Window::holding(min_ns, HOUR_NS), min_ns, max_ns, nonce)
 }
 

@@ -117,10 +117,13 @@ pub struct Lease {
 #[async_trait]
 pub trait ChunkIndex: Send + Sync {
     /// Applies an entry of `partition`'s chain, all of it or nothing, only if the watermark is its predecessor (`seq - 1`;
-    /// an entry is never applied on top of nothing).
+    /// an entry is never applied on top of nothing). An index that lacks a chunk that the entry removes is wrong: it drops
+    /// what it has of the partition and refuses, to be rebuilt.
     ///
     /// # Errors
-    /// `Unavailable`: it may or may not have been applied; ask for the watermark.
+    /// `Unavailable`: it may or may not have been applied; ask for the watermark. `Corrupt`: a chunk contradicts itself, so
+    /// that no query by time would find it (timestamps outside its window, a window that is not of whole minutes or longer
+    /// than a day); nothing was applied.
     async fn apply(&self, partition: u32, change: &Change) -> Result<Apply, Error>;
 
     /// The watermark of `partition`; `None` when there is none.
@@ -129,17 +132,19 @@ pub trait ChunkIndex: Send + Sync {
     /// `Unavailable`.
     async fn watermark(&self, partition: u32) -> Result<Option<Watermark>, Error>;
 
-    /// Begins a rebuild: sets a token, **before** the chain is read.
+    /// Begins a rebuild: sets a token, **before** the chain is read. While one is there, others that begin are given the
+    /// same: a token proves only that nothing was lost since it was set, and rebuilders must not keep each other from
+    /// ending.
     ///
     /// # Errors
     /// `Unavailable`.
     async fn begin_rebuild(&self, partition: u32) -> Result<RebuildToken, Error>;
 
     /// Replaces what the index says of `partition` by `snapshot` in one step, only if `token` is still there and no
-    /// watermark at or above the snapshot's is. Returns whether it did.
+    /// watermark at or above the snapshot's is. Returns whether it did; then the token is used up.
     ///
     /// # Errors
-    /// `Unavailable`.
+    /// `Unavailable`: it may or may not have been done; `Corrupt` as for [`ChunkIndex::apply`].
     async fn rebuild(&self, partition: u32, token: &RebuildToken, snapshot: &Snapshot) -> Result<bool, Error>;
 
     /// The chunks of `tenant` that may hold what `query` asks for: one answer a partition asked for, in that order,
@@ -156,8 +161,8 @@ pub trait ChunkIndex: Send + Sync {
     async fn sessions(&self, partition: u32) -> Result<Option<(Watermark, Vec<SessionChange>)>, Error>;
 
     /// Takes or renews the lease `name` for `ttl`. Succeeds when nobody holds it or `holder` does; returns the lease as it
-    /// is afterwards, so the caller compares `holder`. A new holder gets a higher generation; the value may change on
-    /// renewal.
+    /// is afterwards, so the caller compares `holder`. Whoever takes it gets a higher generation than any before, also the
+    /// last holder after its lease ended; a renewal keeps it. The value may change on renewal.
     ///
     /// # Errors
     /// `Unavailable`.

@@ -196,6 +196,10 @@ impl ObjectStore for S3Store {
             return Ok(Bytes::new());
         }
         let short = || Error::Short { key: key.to_owned(), end: range.end };
+        // No object is so long, and MinIO ignores a range with a number past 63 bits.
+        if i64::try_from(range.end).is_err() {
+            return Err(short());
+        }
         let request = self.client.get_object().bucket(&self.bucket).key(stored);
         // The last byte is included.
         let answer = match request.range(format!("bytes={}-{}", range.start, range.end - 1)).send().await {

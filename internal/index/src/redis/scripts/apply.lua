@@ -24,6 +24,9 @@ local function remove(place)
   redis.call('ZREMRANGEBYLEX', KEYS[2], '[' .. place .. '\1', '(' .. place .. '\2')
 end
 
+-- A server without memory refuses a write that needs some only as a script's first: so let this be the first.
+if adds + changed > 0 then redis.call('HSET', KEYS[1], 'seq', mark[1]) end
+
 for _ = 1, removes do
   remove(ARGV[at])
   at = at + 1
