@@ -21,7 +21,7 @@ const READY_WAIT: Duration = Duration::from_millis(200);
 
 /// The query role: listens from [`QueryService::bind`] on, answers while [`QueryService::run`] does.
 pub struct QueryService {
-    shared: Arc<Shared>,
+    pub(crate) shared: Arc<Shared>,
     listener: TcpListener,
     address: SocketAddr,
     ready: ReadyFlag,

@@ -39,6 +39,11 @@ async fn lake() -> Lake {
     lake
 }
 
+/// The partition of `api`, which has records in chunks and in its tail.
+fn busy() -> u32 {
+    Lake::partition(&some(0, 1)[0])
+}
+
 #[track_caller]
 fn check(lake: &Lake, answer: &crate::answer::Answer) {
     assert_eq!(answer.missing, []);
@@ -153,31 +158,31 @@ async fn a_rebuild_that_does_not_come_is_named() {
     let mut lake = Lake::with(|config| config.timeout = std::time::Duration::from_millis(1_500)).await;
     lake.send(&some(0, 30)).await;
     lake.flush_all().await;
-    lake.index.state.lock().partitions.get_mut(&1).unwrap().0 = None;
+    lake.index.state.lock().partitions.get_mut(&busy()).unwrap().0 = None;
     let answer = lake.page(everything(&lake)).await.unwrap();
-    let to_offset = lake.latest(1).await;
-    let missing = Missing::Offsets { partition: 1, from_offset: 0, to_offset, reason: NO_INDEX };
+    let to_offset = lake.latest(busy()).await;
+    let missing = Missing::Offsets { partition: busy(), from_offset: 0, to_offset, reason: NO_INDEX };
     assert_eq!(answer.missing, [missing]);
-    let others: Vec<_> = lake.expected(&everything(&lake)).into_iter().filter(|id| id.partition != 1).collect();
+    let others: Vec<_> = lake.expected(&everything(&lake)).into_iter().filter(|id| id.partition != busy()).collect();
     assert_eq!(ids_of(&answer), others);
 }
 
 #[tokio::test]
 async fn what_retention_took_from_the_broker_is_named() {
     let lake = lake().await;
-    let watermark = lake.index.state.lock().partitions[&0].0.unwrap();
-    let latest = lake.latest(0).await;
+    let watermark = lake.index.state.lock().partitions[&busy()].0.unwrap();
+    let latest = lake.latest(busy()).await;
     assert!(watermark.next < latest);
-    lake.broker.trim(0, latest).await.unwrap();
+    lake.broker.trim(busy(), latest).await.unwrap();
     let answer = lake.page(everything(&lake)).await.unwrap();
-    let missing = Missing::Offsets { partition: 0, from_offset: watermark.next, to_offset: latest, reason: GONE };
+    let missing = Missing::Offsets { partition: busy(), from_offset: watermark.next, to_offset: latest, reason: GONE };
     assert_eq!(answer.missing, [missing]);
 }
 
 #[tokio::test]
 async fn messages_that_no_one_can_read_hold_nothing_up() {
     let lake = lake().await;
-    lake.broker.append(0, bytes::Bytes::from_static(b"not a batch")).await.unwrap();
+    lake.broker.append(busy(), bytes::Bytes::from_static(b"not a batch")).await.unwrap();
     check(&lake, &lake.page(everything(&lake)).await.unwrap());
 }
 
@@ -186,16 +191,16 @@ async fn a_chunk_that_vanished_is_planned_for_again() {
     let lake = lake().await;
     lake.flush_all().await;
     // A job has put the same records into another object, and the old one is gone.
-    let old = lake.index.state.lock().partitions[&0].1.clone();
-    let next = lake.index.state.lock().partitions[&0].0.unwrap().next;
-    let new = lake.chunks_of(0, 0, next, 77).await;
+    let old = lake.index.state.lock().partitions[&busy()].1.clone();
+    let next = lake.index.state.lock().partitions[&busy()].0.unwrap().next;
+    let new = lake.chunks_of(busy(), 0, next, 77).await;
     for chunk in &old {
         lake.store.delete(&chunk.key).await.unwrap();
     }
     let questions = [
         Step(Box::new(|_| {})),
         Step(Box::new(move |state| {
-            state.partitions.insert(0, (Some(Watermark { seq: 9, next }), new));
+            state.partitions.insert(busy(), (Some(Watermark { seq: 9, next }), new));
         })),
     ];
     lake.index.state.lock().before_chunks = questions.into();
@@ -203,7 +208,7 @@ async fn a_chunk_that_vanished_is_planned_for_again() {
     assert_eq!(lake.shared().metrics.replans.get(), 1);
 
     // An index that goes on naming it gets an error, never a short answer.
-    lake.index.state.lock().partitions.insert(0, (Some(Watermark { seq: 10, next }), old));
+    lake.index.state.lock().partitions.insert(busy(), (Some(Watermark { seq: 10, next }), old));
     assert_eq!(lake.page(everything(&lake)).await.unwrap_err().kind(), ErrorKind::Unavailable);
 }
 
@@ -211,7 +216,7 @@ async fn a_chunk_that_vanished_is_planned_for_again() {
 async fn damage_is_named_and_the_rest_answered() {
     let lake = lake().await;
     lake.flush_all().await;
-    let chunk = lake.index.state.lock().partitions[&0].1[0].clone();
+    let chunk = lake.index.state.lock().partitions[&busy()].1[0].clone();
     let whole = lake.store.get(&chunk.key, u64::MAX).await.unwrap();
     for at in [20, chunk.footer_offset as usize + 30] {
         let mut broken = whole.to_vec();
@@ -220,7 +225,7 @@ async fn damage_is_named_and_the_rest_answered() {
         let mut named = chunk.clone();
         named.key = format!("{}.{at}", chunk.key);
         lake.store.put(&named.key, broken.into()).await.unwrap();
-        lake.index.state.lock().partitions.get_mut(&0).unwrap().1[0] = named.clone();
+        lake.index.state.lock().partitions.get_mut(&busy()).unwrap().1[0] = named.clone();
         let answer = lake.page(everything(&lake)).await.unwrap();
         let [Missing::Object { key, .. }] = answer.missing.as_slice() else { panic!("{:?}", answer.missing) };
         assert_eq!(*key, named.key);
