@@ -101,7 +101,9 @@ impl Merge {
         let opener = Arc::clone(&merge.opener);
         for chunk in plan.chunks {
             let has_level = opener.query.filter.levels.is_none_or(|levels| levels.count(&chunk.levels) > 0);
-            if has_level && chunk.overlaps(opener.query.rest()) {
+            let services = &opener.query.filter.services;
+            let has_service = services.is_empty() || services.contains(&chunk.service);
+            if has_level && has_service && chunk.overlaps(opener.query.rest()) {
                 let bound = opener.bound(chunk.min_ns, chunk.max_ns);
                 merge.insert(bound, Class::Closed, Item::Closed(Closed::Chunk(Arc::new(chunk))));
             } else {

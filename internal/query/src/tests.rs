@@ -3,6 +3,7 @@
 mod bad_input;
 mod fake_index;
 mod fake_tail;
+mod gate;
 mod lake;
 mod paging;
 mod reading;

@@ -63,6 +63,12 @@ impl LevelSet {
         self.0 & 1 << Level::slot(level) != 0
     }
 
+    /// The level, where it is the only one; `None` for `unknown` alone too.
+    #[must_use]
+    pub fn only(self) -> Option<Level> {
+        Level::ALL.into_iter().find(|level| Self::EMPTY.with(Some(*level)) == self)
+    }
+
     /// How many of the records that `counts` tells of have a level of this set.
     #[must_use]
     pub fn count(self, counts: &LevelCounts) -> u64 {

@@ -1,4 +1,4 @@
-use loglake_model::{Service, line};
+use loglake_model::{Level, Service, line};
 use memchr::memmem;
 use regex::{Regex, RegexBuilder};
 
@@ -62,7 +62,8 @@ impl Matcher {
                 .map(|text| Needle::exact(&line::escaped(text)))
                 .chain(field_texts.map(|text| Needle::exact(&quoted(text))))
                 .chain(icontains.iter().map(|text| Needle::folded(&line::escaped(text))))
-                .max_by_key(Needle::weight),
+                .max_by_key(Needle::weight)
+                .or_else(|| filter.levels.and_then(LevelSet::only).map(level_needle)),
         };
         let field_texts = filter.fields.iter().filter_map(FieldFilter::attribute_text);
         let texts = contains.iter().chain(&icontains).map(|text| text.as_str()).chain(field_texts);
@@ -156,6 +157,11 @@ impl Matcher {
     pub fn services(&self) -> &[Service] {
         &self.services
     }
+}
+
+/// What a line of `level` holds around the level's name. (So may an attribute: lines that were found are looked at whole.)
+fn level_needle(level: Level) -> Needle {
+    Needle::exact(format!("\",\"level\":\"{level}\",\"service\":\"").as_bytes())
 }
 
 fn compile_regex(pattern: &str) -> Result<Regex, Error> {

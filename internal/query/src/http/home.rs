@@ -1,8 +1,14 @@
+use axum::http::HeaderName;
+use axum::http::header::{CONTENT_SECURITY_POLICY, X_CONTENT_TYPE_OPTIONS};
 use axum::response::Html;
 
 /// The page at `/`: what this is, until there is a user interface.
-pub(super) async fn home() -> Html<String> {
-    Html(PAGE.replace("{version}", &escaped(env!("CARGO_PKG_VERSION"))))
+pub(super) async fn home() -> ([(HeaderName, &'static str); 2], Html<String>) {
+    let headers = [
+        (CONTENT_SECURITY_POLICY, "default-src 'none'; style-src 'unsafe-inline'; frame-ancestors 'none'"),
+        (X_CONTENT_TYPE_OPTIONS, "nosniff"),
+    ];
+    (headers, Html(PAGE.replace("{version}", &escaped(env!("CARGO_PKG_VERSION")))))
 }
 
 /// `text` for the inside of an element or of a quoted attribute.

@@ -1,4 +1,3 @@
-use std::any::Any;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -15,7 +14,6 @@ use loglake_api::Refusal;
 use loglake_auth::Scope;
 use loglake_model::{ErrorKind, Fault, FaultCode, TenantId};
 use tokio::time::{Instant, timeout, timeout_at};
-use tower_http::catch_panic::CatchPanicLayer;
 
 use super::answers::{RequestId, json, refused, refused_as, text};
 use super::home::home;
@@ -42,7 +40,6 @@ pub(crate) fn router(shared: Arc<Shared>) -> Router {
         .route("/", get(home))
         .method_not_allowed_fallback(wrong_method)
         .fallback(nothing_here)
-        .layer(CatchPanicLayer::custom(panicked))
         .layer(middleware::from_fn_with_state(Arc::clone(&shared), observe))
         .with_state(shared)
 }
@@ -55,12 +52,6 @@ async fn wrong_method(Extension(id): Extension<RequestId>) -> Response {
     let refusal =
         Refusal::new(ErrorKind::Unsupported, "this route does not take this method; `Allow` names what it takes");
     refused_as(StatusCode::METHOD_NOT_ALLOWED, &refusal, &id.0)
-}
-
-fn panicked(_: Box<dyn Any + Send>) -> Response {
-    tracing::error!("a request panicked");
-    let refusal = Refusal::new(ErrorKind::Internal, "something went wrong here; report it with the request's id");
-    refused(&refusal, "")
 }
 
 async fn ready(State(shared): State<Arc<Shared>>) -> Response {

@@ -1,14 +1,17 @@
+use std::panic::AssertUnwindSafe;
 use std::sync::Arc;
 
 use axum::extract::{MatchedPath, Request, State};
 use axum::http::HeaderMap;
 use axum::middleware::Next;
 use axum::response::Response;
-use loglake_api::request_id;
+use futures_util::FutureExt as _;
+use loglake_api::{Refusal, request_id};
+use loglake_model::ErrorKind;
 use tokio::time::Instant;
 use tracing::Instrument as _;
 
-use super::answers::{RequestId, with_id};
+use super::answers::{RequestId, refused, with_id};
 use crate::shared::Shared;
 
 /// Gives every request its id, takes down what became of it, and logs under the caller's trace where there is one.
@@ -20,7 +23,12 @@ pub(super) async fn observe(State(shared): State<Arc<Shared>>, mut request: Requ
     let trace_id = trace_id(request.headers()).unwrap_or_default().to_owned();
     let span = tracing::info_span!("request", request_id = %id, trace_id, route);
     request.extensions_mut().insert(RequestId(id.clone()));
-    let response = next.run(request).instrument(span.clone()).await;
+    let running = AssertUnwindSafe(next.run(request).instrument(span.clone())).catch_unwind();
+    let response = running.await.unwrap_or_else(|_| {
+        span.in_scope(|| tracing::error!("a request panicked"));
+        let refusal = Refusal::new(ErrorKind::Internal, "something went wrong here; report it with the request's id");
+        refused(&refusal, &id)
+    });
     let (status, took) = (response.status(), began.elapsed());
     shared.metrics.requests.with_label_values(&[route.as_str(), status.as_str()]).inc();
     shared.metrics.request_seconds.with_label_values(&[route.as_str()]).observe(took.as_secs_f64());

@@ -131,3 +131,28 @@ async fn a_lying_length_and_a_cut_body_are_no_query() {
     // The service goes on.
     assert_eq!(running.query("acme", &json!({})).await.0, 200);
 }
+
+#[tokio::test]
+async fn a_query_ends_when_its_caller_hangs_up() {
+    let lake = Lake::new().await;
+    // It would wait for the rebuild of an index.
+    lake.index.state.lock().partitions.get_mut(&0).unwrap().0 = None;
+    let running_queries = lake.shared().metrics.running.clone();
+    let running = Running::start(lake);
+    let token = &running.tokens["acme"];
+    let mut stream = tokio::net::TcpStream::connect(running.base.strip_prefix("http://").unwrap()).await.unwrap();
+    let request =
+        format!("POST /v1/query HTTP/1.1\r\nHost: x\r\nAuthorization: Bearer {token}\r\nContent-Length: 2\r\n\r\n{{}}");
+    stream.write_all(request.as_bytes()).await.unwrap();
+    let until = async |count: i64| {
+        let is = async {
+            while running_queries.get() != count {
+                tokio::time::sleep(Duration::from_millis(10)).await;
+            }
+        };
+        tokio::time::timeout(Duration::from_secs(10), is).await.unwrap();
+    };
+    until(1).await;
+    drop(stream);
+    until(0).await;
+}

@@ -13,10 +13,11 @@ use loglake_model::{
     Clock as _, Level, ManualClock, Readiness, RecordId, Service, TenantId, TenantName, Window, line, partition_of,
 };
 use loglake_search::Filter;
-use loglake_store::{MemoryStore, ObjectStore as _};
+use loglake_store::ObjectStore as _;
 use tokio::time::Instant;
 
 use super::fake_index::FakeIndex;
+use super::gate::Gate;
 use crate::answer::{Answer, answer};
 use crate::order::Direction;
 use crate::query::Query;
@@ -54,7 +55,7 @@ impl Sent {
 /// All parts, in memory, and everything that was sent with the id that it got.
 pub(super) struct Lake {
     pub(super) broker: Arc<MemoryBroker>,
-    pub(super) store: Arc<MemoryStore>,
+    pub(super) store: Arc<Gate>,
     pub(super) index: Arc<FakeIndex>,
     pub(super) clock: Arc<ManualClock>,
     pub(super) key: InternalKey,
@@ -78,7 +79,7 @@ impl Lake {
     pub(super) async fn with(change: impl FnOnce(&mut Config)) -> Self {
         let clock = Arc::new(ManualClock::at(NOW_NS));
         let broker = MemoryBroker::new("topic", PARTITIONS, clock.clone());
-        let (store, index) = (Arc::new(MemoryStore::new()), Arc::new(FakeIndex::default()));
+        let (store, index) = (Arc::new(Gate::default()), Arc::new(FakeIndex::default()));
         for partition in 0..PARTITIONS {
             index.state.lock().partitions.insert(partition, (Some(Watermark { seq: 0, next: 0 }), Vec::new()));
         }

@@ -1,4 +1,7 @@
-use loglake_model::{Level, TimeRange};
+use std::sync::atomic::Ordering;
+use std::time::Duration;
+
+use loglake_model::{ErrorKind, Level, TimeRange};
 use loglake_search::{Filter, LevelSet};
 use proptest::prelude::*;
 
@@ -141,12 +144,34 @@ async fn pages_stay_stable_while_chunks_are_made_and_records_come() {
 
 #[tokio::test]
 async fn a_page_that_runs_out_of_time_goes_on_by_its_cursor() {
-    let mut lake = Lake::new().await;
-    lake.send(&numbered(40)).await;
-    lake.flush_all().await;
-    let query = lake.query("acme", &Filter::default(), Direction::Forward, 100);
-    let late = crate::answer::answer(lake.shared(), query.clone(), tokio::time::Instant::now()).await;
-    assert_eq!(late.unwrap_err().kind(), loglake_model::ErrorKind::Deadline);
-    let (found, _) = lake.all_pages(query.clone(), |_| 100).await;
-    assert_eq!(found, lake.expected(&query));
+    for (direction, needle) in
+        [(Direction::Forward, "of many"), (Direction::Backward, "of many"), (Direction::Forward, "39 of")]
+    {
+        let mut lake = Lake::with(|config| config.timeout = Duration::from_millis(700)).await;
+        lake.send(&numbered(40)).await;
+        lake.flush_all().await;
+        let filter = Filter { contains: vec![needle.to_owned()], ..Filter::default() };
+        let mut query = lake.query("acme", &filter, direction, 100);
+        let expected = lake.expected(&query);
+        let fingerprint = crate::query::Query::fingerprint(&query.tenant, &query.filter, query.direction);
+
+        // Not even a footer: nothing can be said.
+        lake.store.left.store(0, Ordering::SeqCst);
+        assert_eq!(lake.page(query.clone()).await.unwrap_err().kind(), ErrorKind::Deadline);
+
+        // The footer and a few blocks of ten.
+        let mut found = Vec::new();
+        let mut pages = 0;
+        loop {
+            lake.store.left.store(4, Ordering::SeqCst);
+            let page = lake.page(query.clone()).await.unwrap();
+            assert_eq!(page.missing, []);
+            found.extend(ids_of(&page));
+            pages += 1;
+            let Some(cursor) = page.next_cursor else { break };
+            query.after = Some(lake.shared().cursors.open(&cursor, &query.tenant, &fingerprint, NOW_NS).unwrap().last);
+        }
+        assert_eq!(found, expected);
+        assert!(pages > 1 || expected.len() == 1, "{pages} pages");
+    }
 }
