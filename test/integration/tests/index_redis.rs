@@ -1,5 +1,7 @@
 //! The chunk index in a real Redis server.
 
+#![allow(clippy::unwrap_used, reason = "tests")]
+
 use std::path::Path;
 use std::sync::Arc;
 use std::time::Duration;

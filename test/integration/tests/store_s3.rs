@@ -1,5 +1,7 @@
 //! The S3 store on real servers: MinIO, and moto as a second implementation.
 
+#![allow(clippy::unwrap_used, reason = "tests")]
+
 use std::path::Path;
 use std::process::{Child, Command, Stdio};
 use std::sync::Arc;

@@ -257,8 +257,11 @@ impl ChunkIndex for RedisIndex {
     }
 }
 
-/// The watermark that an answer begins with, and the rest; `None` for an empty answer: the index is lost.
-fn split_watermark(answer: &[Vec<u8>]) -> Result<Option<(Watermark, &[Vec<u8>])>, Error> {
+/// The watermark that an answer begins with, and the rest.
+type Marked<'a> = (Watermark, &'a [Vec<u8>]);
+
+/// Takes an answer apart; `None` for an empty one: the index is lost.
+fn split_watermark(answer: &[Vec<u8>]) -> Result<Option<Marked<'_>>, Error> {
     let number = |text: &[u8]| std::str::from_utf8(text).ok().and_then(|text| text.parse::<u64>().ok());
     match answer {
         [] => Ok(None),

@@ -1,5 +1,7 @@
 //! What the S3 store makes of answers that no good server gives, from a scripted one.
 
+#![allow(clippy::unwrap_used, reason = "tests")]
+
 mod fake;
 
 use std::sync::Arc;
