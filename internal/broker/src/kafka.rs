@@ -6,8 +6,8 @@
 //! - a **producer**: idempotent, `acks=all`; what waits is bounded by bytes, callers wait past that;
 //! - a **data consumer** for the open partitions: assigned by hand, each with a queue of its own that begins at the caller's
 //!   offset. It also answers for topic id and offsets;
-//! - a **member** of the group, from the first [`Consumer::next_assignment`](crate::Consumer::next_assignment) on: it only
-//!   learns which partitions are its own, and never fetches;
+//! - a **member** of the group, from the first [`Consumer::next_assignment`] on: it only learns which partitions are
+//!   its own, and never fetches;
 //! - a few **readers** for ranges, made when they are asked for.
 //!
 //! Guards that hold for all of them: no automatic commit or offset store, `auto.offset.reset=error` (a position outside of the

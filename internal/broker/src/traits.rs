@@ -92,13 +92,16 @@ pub enum Assignment {
 pub trait Consumer: Send + Sync {
     /// Waits for the next change of the assignment. Must be called all the time: it keeps the membership alive.
     ///
-    /// Cancel safe. The embedded log assigns all partitions once, then waits for ever.
+    /// Cancel safe; for one caller at a time. The first call joins the group. After [`Consumer::leave`], what was held is told
+    /// as revoked, then it waits for ever. The embedded log has one member: it assigns all partitions once, revokes none, and
+    /// assigns them anew after it was left.
     ///
     /// # Errors
-    /// `Unavailable` when the broker cannot be reached for long; call again.
+    /// `Unavailable` when the membership broke; call again, it is joined anew.
     async fn next_assignment(&self) -> Result<Assignment, Error>;
 
-    /// Opens an assigned partition at `offset`; never the group's own offset, which may be ahead of what was committed.
+    /// Opens an assigned partition at `offset`; never the group's own offset, which may be ahead of what was committed. Over
+    /// Kafka, opening a partition a second time takes it from the first opener, whose fetches fail as `Unavailable`.
     ///
     /// # Errors
     /// `NotFound` when there is no such partition.
@@ -125,7 +128,8 @@ pub trait PartitionConsumer: Send {
     ///
     /// # Errors
     /// [`Error::OffsetOutOfRange`] when the position lies outside of the log (retention ran past it, or the log was
-    /// truncated): the caller decides; `Unavailable` to try again; `Corrupt` when stored bytes are damaged.
+    /// truncated): the caller decides, the position stays; `Unavailable` to try again; `NotFound` when the topic is gone;
+    /// `Corrupt` when stored bytes are damaged.
     async fn fetch(&mut self, max_bytes: usize, wait: std::time::Duration) -> Result<Fetched, Error>;
 }
 
@@ -145,11 +149,12 @@ pub trait Reader: Send + Sync {
     /// `Unavailable`; `NotFound` for a partition that does not exist.
     async fn offsets(&self, partitions: &[u32]) -> Result<Vec<Offsets>, Error>;
 
-    /// Reads `[from, to)` of `partition`, about `max_bytes` of payload at most. `position` of the answer says how far it
-    /// got: `to` when all was read.
+    /// Reads `[from, to)` of `partition`, about `max_bytes` of payload at most but at least one message. `position` of the
+    /// answer says how far it got: `to` when all was read, the latest offset when that comes first (nothing is waited for).
     ///
     /// # Errors
-    /// [`Error::OffsetOutOfRange`] when `from` is below the earliest offset; `Unavailable`; `Corrupt`.
+    /// [`Error::OffsetOutOfRange`] when `from` is below the earliest offset or past the latest; `NotFound` for a partition that
+    /// does not exist; `Unavailable`; `Corrupt`.
     async fn read(&self, partition: u32, from: u64, to: u64, max_bytes: usize) -> Result<Fetched, Error>;
 }
 

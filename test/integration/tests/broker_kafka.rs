@@ -255,6 +255,17 @@ async fn many_appends_and_fetches_go_side_by_side(server: &Native) {
         assert!(seen[&partition].contains(&offset));
     }
     println!("150 appends of 600 kB and their fetches took {:?}", started.elapsed());
+    for (what, count) in [("offsets", 100), ("read", 20), ("append", 100)] {
+        let started = Instant::now();
+        for _ in 0..count {
+            match what {
+                "offsets" => assert_eq!(broker.offsets(&[0, 1, 2]).await.unwrap().len(), 3),
+                "read" => assert_eq!(broker.read(0, 3, 4, 1 << 20).await.unwrap().messages.len(), 1),
+                _ => assert!(broker.append(0, Bytes::from_static(b"small")).await.unwrap().offset >= 50),
+            }
+        }
+        println!("{what}: {:?} a call", started.elapsed() / count);
+    }
 }
 
 /// Follows the changes of one member.

@@ -290,8 +290,7 @@ impl Writer {
     fn publish(&self, appends: &[Pending], written: &[Appended], spans: &[(usize, usize)], position: u64) {
         let place = |at: usize| u32::try_from(position + at as u64).unwrap_or(u32::MAX);
         let mut state = self.shared.state.lock();
-        let mut newest = state.newest();
-        if let Some(segment) = newest.as_deref_mut() {
+        if let Some(segment) = state.newest() {
             segment.bytes = self.active.position;
             for ((append, appended), (start, end)) in appends.iter().zip(written).zip(spans) {
                 segment.add(append.partition, appended.offset, place(*start), place(*end));

@@ -30,7 +30,8 @@ pub(super) struct Sender {
     /// The largest batch that the topic takes, in bytes.
     batch_bytes: usize,
     room: Arc<Semaphore>,
-    producer: Mutex<Arc<Native>>,
+    /// `None` only while it is dropped.
+    producer: Mutex<Option<Arc<Native>>>,
 }
 
 impl fmt::Debug for Sender {
@@ -81,7 +82,7 @@ impl ProducerContext<NoCustomPartitioner> for Deliveries {
 impl Sender {
     pub(super) fn new(config: &Config, batch_bytes: usize) -> Result<Self, Error> {
         let room = Arc::new(Semaphore::new(WAITING_BYTES));
-        let producer = Mutex::new(Arc::new(connect(config, batch_bytes)?));
+        let producer = Mutex::new(Some(Arc::new(connect(config, batch_bytes)?)));
         Ok(Self { config: config.clone(), batch_bytes, room, producer })
     }
 
@@ -98,7 +99,8 @@ impl Sender {
         let closed = |_| Error::Unavailable("the producer is closed".to_owned());
         let bytes = u32::try_from(payload.len() + OVERHEAD_BYTES).expect("payloads are at most half of WAITING_BYTES");
         let room = Arc::clone(&self.room).acquire_many_owned(bytes).await.map_err(closed)?;
-        let producer = Arc::clone(&self.producer.lock());
+        let producer = self.producer.lock().clone();
+        let producer = producer.ok_or_else(|| Error::Unavailable("the producer is closed".to_owned()))?;
         let (answer, answered) = oneshot::channel();
         let sent = self.send(&producer, partition, &payload, Waiting { answer, _room: room }).await;
         let delivered = match sent {
@@ -143,18 +145,30 @@ impl Sender {
     /// An idempotent producer that lost its place can never send again: a new one takes over.
     fn replace(&self, broken: &Arc<Native>) {
         let mut producer = self.producer.lock();
-        if !Arc::ptr_eq(&producer, broken) {
+        if !producer.as_ref().is_some_and(|current| Arc::ptr_eq(current, broken)) {
             return;
         }
         match connect(&self.config, self.batch_bytes) {
             Ok(fresh) => {
                 tracing::warn!(topic = self.config.topic, "kafka producer replaced after a fatal error");
-                let old = std::mem::replace(&mut *producer, Arc::new(fresh));
-                // Ending it waits for its thread.
-                tokio::task::spawn_blocking(move || drop(old));
+                end(producer.replace(Arc::new(fresh)));
             }
             Err(error) => tracing::error!(%error, "kafka producer not replaced"),
         }
+    }
+}
+
+impl Drop for Sender {
+    fn drop(&mut self) {
+        end(self.producer.get_mut().take());
+    }
+}
+
+/// Lets go of a producer off the async threads: its end waits for its own thread.
+fn end(producer: Option<Arc<Native>>) {
+    let ending = std::thread::Builder::new().name("kafka-producer-end".to_owned()).spawn(move || drop(producer));
+    if let Err(error) = ending {
+        tracing::warn!(%error, "kafka producer ended in place");
     }
 }
 

@@ -76,7 +76,7 @@ async fn a_bit_flipped_anywhere_before_the_last_group_is_told() {
         assert_eq!(fs::metadata(&newest).unwrap().len(), whole.len() as u64, "nothing was cut");
         fs::write(&newest, &whole).unwrap();
     }
-    assert_eq!(all(&*open(dir.path(), &small()).unwrap(), 0).await.len(), 3);
+    assert_eq!(all(&open(dir.path(), &small()).unwrap(), 0).await.len(), 3);
 }
 
 #[tokio::test]
@@ -90,7 +90,7 @@ async fn after_an_orderly_close_the_last_records_are_safe_from_being_cut() {
     flip(&newest, end - 1);
     assert!(matches!(open(dir.path(), &small()), Err(Error::Corrupt { .. })));
     flip(&newest, end - 1);
-    assert_eq!(all(&*open(dir.path(), &small()).unwrap(), 0).await.len(), 3);
+    assert_eq!(all(&open(dir.path(), &small()).unwrap(), 0).await.len(), 3);
 }
 
 #[tokio::test]
