@@ -95,7 +95,7 @@ impl Opener {
                     && footer.block_may_match(*at, &self.probe)
             };
             let block = |(_, row): (usize, &BlockRow)| {
-                (self.bound(row.min_ns, row.max_ns), Closed::Block(Arc::clone(&meta), row.clone()))
+                (self.bound(row.min_ns, row.max_ns), Closed::Block(Arc::clone(&meta), *row))
             };
             rows.iter().enumerate().filter(may_hold).map(block).collect()
         } else {

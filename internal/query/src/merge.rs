@@ -46,6 +46,9 @@ enum Class {
     Barrier,
 }
 
+/// What was opened, where it stood in the queue, and what that was reckoned to cost.
+type Opening = (Key, u64, Result<Opened, Error>);
+
 /// How a page ended.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum End {
@@ -72,7 +75,7 @@ pub(crate) struct Merge {
     opener: Arc<Opener>,
     queue: BTreeMap<Key, Item>,
     next_number: usize,
-    opening: FuturesUnordered<BoxFuture<'static, (Key, u64, Result<Opened, Error>)>>,
+    opening: FuturesUnordered<BoxFuture<'static, Opening>>,
     opening_bytes: u64,
     width: usize,
     /// Objects that something was read of, and those that are reported as damaged.
@@ -201,8 +204,7 @@ impl Merge {
         let opener = Arc::clone(&self.opener);
         let (query, page_bytes) = (&opener.query, opener.shared.config.page_bytes);
         let rival = self.queue.first_key_value().map(|(key, _)| *key);
-        loop {
-            let Some((position, line)) = run.head() else { break };
+        while let Some((position, line)) = run.head() {
             let is_next = rival.is_none_or(|rival| {
                 let rank = query.direction.rank(position);
                 (rank, Class::Rows) < (rival.rank, rival.class)

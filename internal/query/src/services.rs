@@ -134,7 +134,7 @@ async fn count(shared: &Arc<Shared>, tenant: &TenantId, range: TimeRange, chunk:
             Err(error @ loglake_store::Error::Short { .. }) => return Ok(Counted::Damaged(error.to_string())),
             Err(error) => return Err(error.into()),
         };
-        let row = row.clone();
+        let row = *row;
         let counted = shared
             .compute(move || {
                 let block = decode_block(&row, &member).map_err(|error| error.to_string())?;
