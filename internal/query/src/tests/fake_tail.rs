@@ -80,7 +80,9 @@ impl FakeTail {
     }
 
     async fn batches(&self, want: &Want) -> Vec<(u64, LogBatch)> {
-        let fetched = self.broker.read(want.partition, want.from, u64::MAX, usize::MAX).await.unwrap();
+        // It has no more than it says.
+        let to = self.claims.lock().get(&want.partition).and_then(|claim| claim.position).unwrap_or(u64::MAX);
+        let fetched = self.broker.read(want.partition, want.from, to, usize::MAX).await.unwrap();
         let decode = |message: loglake_broker::Message| Some((message.offset, LogBatch::decode(message.payload).ok()?));
         fetched.messages.into_iter().filter_map(decode).collect()
     }
