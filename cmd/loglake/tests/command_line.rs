@@ -6,11 +6,11 @@ use std::process::{Command, Output};
 /// Runs it with no environment but `env`.
 fn loglake(args: &[&str], env: &[(&str, &str)]) -> Output {
     let mut command = Command::new(env!("CARGO_BIN_EXE_loglake"));
-    command.args(args).env_clear().envs(env.iter().copied()).output().unwrap()
+    command.args(args).env_clear().envs(env.iter().copied()).output().expect("the program starts")
 }
 
 fn text(bytes: &[u8]) -> String {
-    String::from_utf8(bytes.to_vec()).unwrap()
+    String::from_utf8(bytes.to_vec()).expect("it writes UTF-8")
 }
 
 #[test]
