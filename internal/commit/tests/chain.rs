@@ -148,8 +148,9 @@ async fn the_index_is_rebuilt_caught_up_and_never_runs_ahead() {
     let chain = Chain::new(Arc::clone(&store), "default", 0, 1);
     let index = index(&folder.path().join("index"));
     assert_eq!(catch_up(&chain, index.as_ref()).await.unwrap(), Watermark { seq: 0, next: 0 });
-    let entries: Vec<Entry> =
-        (1..=5).map(|n| entry(n, (n - 1) * 10, n * 10, vec![chunk(&format!("c{n}"), (n - 1) * 10, n * 10 - 1)], "w")).collect();
+    let entries: Vec<Entry> = (1..=5)
+        .map(|n| entry(n, (n - 1) * 10, n * 10, vec![chunk(&format!("c{n}"), (n - 1) * 10, n * 10 - 1)], "w"))
+        .collect();
     for entry in &entries {
         chain.claim(entry).await.unwrap();
     }
@@ -166,7 +167,10 @@ async fn the_index_is_rebuilt_caught_up_and_never_runs_ahead() {
 
     // An index that knows more than the bucket belongs to another one.
     let empty = Chain::new(Arc::new(MemoryStore::new()), "default", 0, 1);
-    assert!(matches!(catch_up(&empty, index.as_ref()).await, Err(Error::IndexAhead { index_seq: 5, chain_seq: 0, .. })));
+    assert!(matches!(
+        catch_up(&empty, index.as_ref()).await,
+        Err(Error::IndexAhead { index_seq: 5, chain_seq: 0, .. })
+    ));
 }
 
 #[tokio::test]

@@ -145,7 +145,7 @@ impl World {
                 batch.push(&service, timestamp_ns, level, "", &text).unwrap();
             }
             let partition = u32::try_from(first / 10).unwrap() % PARTITIONS;
-            self.broker.append(partition, batch.finish()).await.unwrap();
+            self.broker.append(partition, batch.finish().unwrap()).await.unwrap();
         }
     }
 
@@ -328,6 +328,7 @@ async fn what_cannot_be_read_goes_to_quarantine_and_the_partition_moves_on() {
     let object = world.store.get(&quarantine.key, 1 << 20).await.unwrap();
     assert_eq!((object.len() as u64, crc32c::crc32c(&object)), (quarantine.length, quarantine.checksum));
     let mut text = String::new();
+    #[allow(clippy::disallowed_methods, reason = "test: a small object of our own")]
     std::io::Read::read_to_string(&mut flate2::read::MultiGzDecoder::new(&object[..]), &mut text).unwrap();
     assert!(text.contains("\"payload\":\"bm8gYmF0Y2ggYXQgYWxs\"") && text.contains("\"offset\":0"), "{text}");
 }

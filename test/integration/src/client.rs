@@ -80,7 +80,8 @@ impl Client {
         encoding: Option<&str>,
         body: impl Into<reqwest::Body>,
     ) -> (StatusCode, Value) {
-        let mut request = self.http.post(format!("{}{path}", self.base)).header("content-type", content_type).body(body);
+        let mut request =
+            self.http.post(format!("{}{path}", self.base)).header("content-type", content_type).body(body);
         if let Some(encoding) = encoding {
             request = request.header("content-encoding", encoding);
         }

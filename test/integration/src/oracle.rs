@@ -1,7 +1,7 @@
 //! Knows what was sent and acknowledged, and judges answers by a plain scan of it.
 
 use std::collections::{HashMap, HashSet};
-use std::path::Path;
+use std::path::PathBuf;
 
 use rand::prelude::*;
 use serde_json::{Value, json};
@@ -68,21 +68,15 @@ pub struct Oracle {
 }
 
 impl Oracle {
-    /// What `loglake-agent send --start START --step STEP FILE…` sends of the files `*.log` in `folder`: the service is the
-    /// file's name, each file begins at `start_ns`, lines without their CR, no blank ones.
-    pub fn of_folder(folder: &Path, start_ns: i64, step_ns: i64) -> (Self, Vec<std::path::PathBuf>) {
-        let mut files: Vec<_> = std::fs::read_dir(folder)
-            .expect("the folder is there")
-            .map(|entry| entry.expect("a folder's entry").path())
-            .filter(|path| path.extension().is_some_and(|extension| extension == "log"))
-            .collect();
-        files.sort();
+    /// What `loglake-agent send --start START --step STEP FILE…` sends of `files`: the service is the file's name, times run
+    /// on over all files, lines without their CR, no blank ones.
+    pub fn of_files(files: &[PathBuf], start_ns: i64, step_ns: i64) -> Self {
         let mut sent = Vec::new();
-        for file in &files {
+        let mut at = start_ns;
+        for file in files {
             let service = file.file_stem().expect("a name").to_string_lossy().into_owned();
             let text = String::from_utf8_lossy(&std::fs::read(file).expect("the file reads")).into_owned();
             let lines = text.split('\n').map(|line| line.strip_suffix('\r').unwrap_or(line));
-            let mut at = start_ns;
             for line in lines.filter(|line| !line.trim().is_empty()) {
                 sent.push(Sent {
                     service: service.clone(),
@@ -94,7 +88,20 @@ impl Oracle {
                 at += step_ns;
             }
         }
-        (Self { sent }, files)
+        Self { sent }
+    }
+
+    /// The sixteen files of Loghub.
+    pub fn loghub() -> Vec<PathBuf> {
+        let folder = crate::programs::root().join("test/data/loghub");
+        let entries = std::fs::read_dir(folder).expect("the folder is there");
+        let mut files: Vec<_> = entries
+            .map(|entry| entry.expect("a folder's entry").path())
+            .filter(|path| path.extension().is_some_and(|extension| extension == "log"))
+            .collect();
+        files.sort();
+        assert_eq!(files.len(), 16);
+        files
     }
 
     /// Checks that `items` are all of `expected`, once each, in order, intact.

@@ -62,7 +62,8 @@ async fn a_tenant_never_sees_another_ones_records() {
     for tenant in ["alpha", "beta"] {
         for part in canaries(tenant, if tenant == "alpha" { 900 } else { 600 }).chunks(100) {
             let headers = [("authorization", &*bearer(tenant))];
-            let result = send::batch(&dev.ports.grpc_url(), &headers, part.iter().map(send::wire).collect()).await.unwrap();
+            let result =
+                send::batch(&dev.ports.grpc_url(), &headers, part.iter().map(send::wire).collect()).await.unwrap();
             assert_eq!(result.accepted, part.len() as u64);
         }
     }
@@ -232,12 +233,14 @@ async fn bad_records_are_named_and_the_good_ones_beside_them_kept() {
         r#"{"service":"s","message":"negative","ts":-5}"#.to_owned(),
         String::new(),
         r#"{"service":"s","message":"nul \u0000 control \u0007 bidi \u202e kept","level":"CRITICAL"}"#.to_owned(),
-        r#"{"service":"s","message":"good 2","level":"chatty","n":1.10,"big":123456789012345678901234567890}"#.to_owned(),
+        r#"{"service":"s","message":"good 2","level":"chatty","n":1.10,"big":123456789012345678901234567890}"#
+            .to_owned(),
     ];
     let (status, answer) = ingest.post_typed("/v1/ingest", "application/x-ndjson", lines.join("\n")).await;
     assert_eq!(status, StatusCode::OK, "{answer}");
     assert_eq!((&answer["accepted"], &answer["rejected"]), (&json!(3), &json!(11)), "{answer}");
-    let named: Vec<u64> = answer["errors"].as_array().unwrap().iter().map(|error| error["line"].as_u64().unwrap()).collect();
+    let named: Vec<u64> =
+        answer["errors"].as_array().unwrap().iter().map(|error| error["line"].as_u64().unwrap()).collect();
     assert_eq!(named, [2, 3, 4, 5, 6, 7, 8, 9, 10, 11, 12], "{answer}");
     let client = Client::new(dev.ports.query_url());
     let items = client.all(&json!({}), 10).await;
@@ -245,7 +248,10 @@ async fn bad_records_are_named_and_the_good_ones_beside_them_kept() {
     let odd = client.all(&json!({"contains": "nul \u{0} control \u{7} bidi \u{202e} kept"}), 10).await;
     assert_eq!((odd.len(), &odd[0]["level"]), (1, &json!("fatal")));
     let raw = client.post_text("/v1/query", json!({"contains": "good 2"})).await;
-    assert!(raw.contains("\"n\":1.10") && raw.contains("123456789012345678901234567890"), "numbers stay as sent: {raw}");
+    assert!(
+        raw.contains("\"n\":1.10") && raw.contains("123456789012345678901234567890"),
+        "numbers stay as sent: {raw}"
+    );
     assert!(raw.contains("\"level_text\":\"chatty\""), "{raw}");
 
     for (content_type, encoding, body, expected) in [
