@@ -7,8 +7,8 @@ use super::suggest::nearest;
 use super::values::Values;
 use super::{Place, keys, token_row};
 
-/// Ours, but not keys: where the file is, and what the agent and the tests read.
-const OTHERS: [&str; 3] = ["LOGLAKE_CONFIG", "LOGLAKE_SERVER", "LOGLAKE_TOKEN"];
+/// Ours, but not keys: where the file is, and what the agent, the local stack and the tests read.
+const OTHERS: [&str; 4] = ["LOGLAKE_BIN", "LOGLAKE_CONFIG", "LOGLAKE_SERVER", "LOGLAKE_TOKEN"];
 const TESTS: &str = "LOGLAKE_TEST_";
 
 /// Lays environment variables over `values`.
