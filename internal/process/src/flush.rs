@@ -114,7 +114,7 @@ impl Flush {
             next = entry.next,
             chunks = entry.adds.len(),
             records = entry.adds.iter().map(|chunk| chunk.records).sum::<u64>(),
-            duration_ms = started.elapsed().as_millis(),
+            duration_ms = started.elapsed().as_millis() as u64,
             "flushed"
         );
         let leader_epoch = entry.leader_epoch;
@@ -192,7 +192,7 @@ where
         match step().await {
             Err(error) if error.kind().is_retryable() => {
                 shared.metrics.retries.with_label_values(&[name]).inc();
-                tracing::warn!(step = name, %error, wait_ms = wait.as_millis(), "trying again");
+                tracing::warn!(step = name, %error, wait_ms = wait.as_millis() as u64, "trying again");
                 tokio::time::sleep(wait).await;
                 wait = (wait * 2).min(WAIT_MAX);
             }

@@ -1,7 +1,7 @@
 //! The roles on real Kafka, Redis and MinIO, two of each.
 
 use loglake_integration::oracle::Sent;
-use loglake_integration::{Client, Oracle, Stack, programs, send};
+use loglake_integration::{Client, Oracle, Stack, send};
 use rand::prelude::*;
 use reqwest::StatusCode;
 use serde_json::json;
@@ -62,11 +62,10 @@ async fn every_line_comes_back_once_on_real_parts_whatever_ends() {
     processor_1.restart().await;
     let after_flush = settled(&clients[0], oracle.sent.len()).await;
     assert!(after_flush == before, "from the bucket");
-    let listing = programs::script("redis.sh", &["cli", folder.path().join("redis").to_str().unwrap(), "dbsize"]);
-    assert_ne!(listing.trim(), "0");
+    assert_ne!(redis(&stack, "dbsize"), "0", "the index is in Redis");
 
     // The index is lost: answers are right or say that they are not complete, and heal by themselves.
-    programs::script("redis.sh", &["cli", folder.path().join("redis").to_str().unwrap(), "flushall"]);
+    redis(&stack, "flushall");
     let (status, first) = clients[1].post("/v1/query", json!({"limit": 100}).to_string()).await;
     if status == StatusCode::OK && first["complete"] == json!(true) {
         assert_eq!(first["items"].as_array().unwrap()[..], before[..100]);
@@ -117,7 +116,7 @@ async fn every_line_comes_back_once_on_real_parts_whatever_ends() {
 
     for (role, metric) in [
         (&*ingestor_1, "loglake_ingest_records_total"),
-        (&*processor_0, "loglake_process_flushes_total"),
+        (&*processor_0, "loglake_process_records_total"),
         (&*query_0, "loglake_query_requests_total"),
     ] {
         let (status, text) = Client::new(&role.metrics).get("/metrics").await;
@@ -142,4 +141,14 @@ async fn settled(client: &Client, count: usize) -> Vec<serde_json::Value> {
         assert!(std::time::Instant::now() < deadline, "no complete answer within a minute: {status} {answer}");
         tokio::time::sleep(std::time::Duration::from_millis(200)).await;
     }
+}
+
+/// What `redis-cli` says to `command`.
+fn redis(stack: &Stack, command: &str) -> String {
+    let output = std::process::Command::new("redis-cli")
+        .args(["-p", &stack.redis.port.to_string(), command])
+        .output()
+        .expect("redis-cli comes with the server");
+    assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
+    String::from_utf8_lossy(&output.stdout).trim().to_owned()
 }

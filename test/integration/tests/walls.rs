@@ -259,7 +259,6 @@ async fn bad_records_are_named_and_the_good_ones_beside_them_kept() {
         ("application/x-ndjson", Some("br"), b"{}".to_vec(), StatusCode::UNSUPPORTED_MEDIA_TYPE),
         ("application/x-ndjson", Some("gzip"), b"not gzip".to_vec(), StatusCode::BAD_REQUEST),
         ("application/x-ndjson", Some("zstd"), b"not zstd".to_vec(), StatusCode::BAD_REQUEST),
-        ("application/x-ndjson", None, vec![b' '; 17 << 20], StatusCode::PAYLOAD_TOO_LARGE),
         ("application/x-ndjson", Some("gzip"), gzip(&vec![b' '; 65 << 20]), StatusCode::PAYLOAD_TOO_LARGE),
         ("application/x-ndjson", None, b"nothing good".to_vec(), StatusCode::BAD_REQUEST),
         ("application/x-ndjson", None, Vec::new(), StatusCode::OK),
@@ -268,10 +267,35 @@ async fn bad_records_are_named_and_the_good_ones_beside_them_kept() {
         let (status, answer) = ingest.post_encoded("/v1/ingest", content_type, encoding, body).await;
         assert_eq!(status, expected, "{shown}: {answer}");
     }
+    // The server answers before it has read all; curl, unlike many clients, looks at the answer then.
+    assert_eq!(curl_zeros(&format!("{}/v1/ingest", dev.ports.ingest_url()), 17 << 20), "413");
     let body = gzip(br#"[{"service":"z","message":"zipped"},{"service":"z","message":"twice"}]"#);
     let (status, answer) = ingest.post_encoded("/v1/ingest", "application/json", Some("gzip"), body).await;
     assert_eq!((status, &answer["accepted"]), (StatusCode::OK, &json!(2)), "{answer}");
     assert_eq!(client.all(&json!({"service": "z"}), 10).await.len(), 2);
+}
+
+/// The status that curl gets for a body of so many blanks.
+fn curl_zeros(url: &str, bytes: usize) -> String {
+    let folder = tempfile::tempdir().unwrap();
+    let body = folder.path().join("body");
+    std::fs::write(&body, vec![b' '; bytes]).unwrap();
+    let output = std::process::Command::new("curl")
+        .args([
+            "-s",
+            "-o",
+            "/dev/null",
+            "-w",
+            "%{http_code}",
+            "-H",
+            "content-type: application/x-ndjson",
+            "--data-binary",
+        ])
+        .arg(format!("@{}", body.display()))
+        .arg(url)
+        .output()
+        .unwrap();
+    String::from_utf8_lossy(&output.stdout).into_owned()
 }
 
 fn gzip(bytes: &[u8]) -> Vec<u8> {
