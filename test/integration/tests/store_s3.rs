@@ -114,7 +114,7 @@ async fn wrong_settings_are_told_at_start() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_killed_server_leaves_doubt_and_what_it_acknowledged() {
+async fn a_stopped_server_leaves_doubt_and_what_it_acknowledged() {
     let dir = tempfile::tempdir().unwrap();
     let server = minio(dir.path());
     let store = S3Store::connect(config(server.port, "loglake")).await.unwrap();
