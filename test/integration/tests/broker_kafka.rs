@@ -1,4 +1,5 @@
 //! The broker over a real Kafka.
+#![allow(clippy::unwrap_used, reason = "tests")]
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
