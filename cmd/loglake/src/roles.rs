@@ -55,9 +55,13 @@ impl Roles {
         self.shutdown.asked().await;
         let deadline = Instant::now() + grace;
         let mut result = Ok(());
+        let mut after = self.running.len();
         for Running { name, stop, mut handle } in self.running.into_iter().rev() {
             stop.cancel();
+            after -= 1;
             let left = deadline.saturating_duration_since(Instant::now());
+            // One that hangs must leave time to those after it: the processor's last flush among them.
+            let left = if after > 0 { left / 2 } else { left };
             let ended = match within(left, name, &mut handle).await {
                 Some(Ok(ended)) => ended,
                 Some(Err(panic)) => Err(anyhow::Error::new(panic).context(name)),

@@ -64,6 +64,15 @@ pub enum Error {
         /// The message's offset.
         offset: u64,
     },
+    /// The topic was deleted and made anew: its offsets mean other records than the chain's.
+    #[error(
+        "partition {partition} is halted: the topic is another one than when this process started; restart it, \
+         so that the new topic gets chains of its own"
+    )]
+    OtherTopic {
+        /// The partition.
+        partition: u32,
+    },
     /// A task of this process ended abnormally.
     #[error("a task ended abnormally: {0}")]
     Task(#[from] tokio::task::JoinError),
@@ -84,7 +93,9 @@ impl Error {
             Self::Index(error) => error.kind(),
             Self::Store(error) => error.kind(),
             Self::Chunk(error) => error.kind(),
-            Self::OffsetsApart { .. } | Self::EpochFell { .. } | Self::Inconsistent(_) => ErrorKind::Corrupt,
+            Self::OffsetsApart { .. } | Self::EpochFell { .. } | Self::OtherTopic { .. } | Self::Inconsistent(_) => {
+                ErrorKind::Corrupt
+            }
         }
     }
 }

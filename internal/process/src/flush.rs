@@ -101,11 +101,7 @@ impl Flush {
         if let Err(error) = shared.consumer.commit(partition, self.next).await {
             tracing::debug!(partition, %error, "group offset not committed");
         }
-        if let Some(trim) = &shared.trim
-            && let Err(error) = trim.trim(partition, self.next).await
-        {
-            tracing::warn!(partition, %error, "log not trimmed");
-        }
+        shared.trim(partition, self.next).await;
         observe("all", started);
         tracing::info!(
             partition,

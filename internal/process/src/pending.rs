@@ -7,6 +7,8 @@ use crate::held::Held;
 
 /// What a chunk adds to its entry beside its names, in bytes.
 const META_BYTES: usize = 480;
+/// What a message that cannot be read adds to its entry, in bytes: a number and a comma.
+const OFFSET_BYTES: usize = 21;
 
 /// What waits for the next flush of a partition.
 #[derive(Debug)]
@@ -34,6 +36,8 @@ impl Pending {
         self.messages += 1;
         let Ok(batch) = &held.batch else {
             self.bytes += held.message.payload.len() as u64;
+            // Its offset stands in the entry.
+            self.entry_bytes += OFFSET_BYTES;
             return;
         };
         self.bytes += batch.lines_bytes() as u64;

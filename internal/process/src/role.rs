@@ -79,7 +79,7 @@ impl Processor {
     /// Binds the tail service and registers the metrics.
     ///
     /// # Errors
-    /// `Invalid` when the address is taken or a setting cannot be used.
+    /// `Invalid` when the address is taken or a setting cannot be used; `Unavailable` when the broker is.
     pub async fn bind(config: Config, parts: Parts) -> Result<Self, Error> {
         let is_divisor = !config.window.is_zero()
             && config.window.as_nanos().is_multiple_of(MINUTE.as_nanos())
@@ -94,6 +94,7 @@ impl Processor {
         let listener = TcpListener::bind(config.tail_listen).await.map_err(listen)?;
         let address = listener.local_addr().map_err(listen)?;
         let advertise = config.tail_advertise.clone().unwrap_or_else(|| format!("http://{address}"));
+        let topic_id = parts.reader.topic().await?.id;
         let nonce = || format!("{:016x}", rand::random::<u64>());
         let cores = std::thread::available_parallelism().map_or(2, usize::from);
         let shared = Shared {
@@ -104,6 +105,7 @@ impl Processor {
             store: parts.store,
             index: parts.index,
             incarnation: parts.incarnation,
+            topic_id,
             clock: parts.clock,
             metrics: Metrics::register(&parts.registry)?,
             cpu: Arc::new(Semaphore::new(cores)),
@@ -198,10 +200,8 @@ async fn consume(shared: &Arc<Shared>, ready: &ReadyFlag, shutdown: &Cancellatio
         shared.metrics.partitions.set(workers.len() as i64);
     }
     // Partitions may still be taken away while the last flushes run.
-    loop {
-        let Some((&partition, _)) = workers.iter().next() else { break };
-        let last = workers.get_mut(&partition).map(|worker| &mut worker.task);
-        let Some(task) = last else { break };
+    while let Some((&partition, worker)) = workers.iter_mut().next() {
+        let task = &mut worker.task;
         tokio::select! {
             ended = task => {
                 if let Err(error) = ended {

@@ -22,6 +22,8 @@ pub(crate) struct Shared {
     pub(crate) store: Arc<dyn ObjectStore>,
     pub(crate) index: Arc<dyn ChunkIndex>,
     pub(crate) incarnation: u32,
+    /// The id of that life of the topic.
+    pub(crate) topic_id: String,
     pub(crate) clock: Arc<dyn Clock>,
     pub(crate) metrics: Metrics,
     pub(crate) budget: Budget,
@@ -41,6 +43,15 @@ impl Shared {
     pub(crate) fn window_ns(&self) -> i64 {
         // Checked when the configuration was taken: at most a day.
         i64::try_from(self.config.window.as_nanos()).unwrap_or(i64::MAX)
+    }
+
+    /// Gives the embedded log's space below `next` back, once no one will ask for it.
+    pub(crate) async fn trim(&self, partition: u32, next: u64) {
+        if let Some(trim) = &self.trim
+            && let Err(error) = trim.trim(partition, next).await
+        {
+            tracing::warn!(partition, %error, "log not trimmed");
+        }
     }
 
     /// The lease that says who serves the tail of `partition`.

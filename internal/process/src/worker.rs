@@ -22,6 +22,8 @@ const TICK: Duration = Duration::from_millis(200);
 /// How often the index is looked at, and the lease renewed.
 const UPKEEP: Duration = Duration::from_secs(1);
 const LEASE_TTL: Duration = Duration::from_secs(10);
+/// How often the topic's id is asked for.
+const TOPIC_CHECK: Duration = Duration::from_secs(5);
 /// How long a halted partition waits before it looks again.
 const HALT_WAIT: Duration = Duration::from_secs(3);
 /// How long an orderly shutdown goes on consuming what is already in the broker.
@@ -105,6 +107,8 @@ impl Worker {
         retry(shared, "catch_up", || async { Ok(loglake_commit::catch_up(&self.chain, shared.index.as_ref()).await?) })
             .await?;
         self.refuse_offsets_apart(&tail).await?;
+        // A partition without new records would keep the log's space for ever: marks do not outlive the process.
+        shared.trim(partition, tail.next).await;
         let source = shared.consumer.open(partition, tail.next).await?;
         let held = Arc::new(PartitionTail::new(tail.next));
         shared.tails.write().insert(partition, Arc::clone(&held));
@@ -119,9 +123,25 @@ impl Worker {
         Ok(Tenure::new(self, source, held, tail))
     }
 
+    /// Returns when the topic is no longer the one that this process started with.
+    async fn topic_changed(&self) {
+        loop {
+            tokio::time::sleep(TOPIC_CHECK).await;
+            if let Ok(topic) = self.shared.reader.topic().await
+                && topic.id != self.shared.topic_id
+            {
+                return;
+            }
+        }
+    }
+
     /// Refuses to consume when the broker no longer has, or does not have yet, what the chain ends at.
     async fn refuse_offsets_apart(&self, tail: &Tail) -> Result<(), Error> {
         let partition = self.chain.partition();
+        let topic = retry(&self.shared, "topic", || async { Ok(self.shared.reader.topic().await?) }).await?;
+        if topic.id != self.shared.topic_id {
+            return Err(Error::OtherTopic { partition });
+        }
         let offsets = retry(&self.shared, "offsets", || async { Ok(self.shared.reader.offsets(&[partition]).await?) })
             .await?
             .pop()
@@ -217,6 +237,7 @@ impl<'a> Tenure<'a> {
         let shared = Arc::clone(&self.worker.shared);
         let mut tick = tokio::time::interval(TICK);
         tick.set_missed_tick_behavior(tokio::time::MissedTickBehavior::Delay);
+        let mut topic_changed = std::pin::pin!(self.worker.topic_changed());
         loop {
             let is_full = shared.budget.is_full();
             if is_full && !self.was_full {
@@ -232,7 +253,10 @@ impl<'a> Tenure<'a> {
                     }
                 }
                 _ = tick.tick() => self.release(is_full),
-                fetched = self.source.fetch(FETCH_BYTES, FETCH_WAIT), if !is_full => self.take(fetched?)?,
+                fetched = self.source.fetch(FETCH_BYTES, FETCH_WAIT), if !is_full && !self.must_wait() => {
+                    self.take(fetched?)?;
+                }
+                () = &mut topic_changed => return Err(Error::OtherTopic { partition: self.partition }),
             }
             if self.flush.is_none()
                 && let Some(reason) = self.flush_reason()
@@ -282,6 +306,16 @@ impl<'a> Tenure<'a> {
         Ok(())
     }
 
+    /// What waits would already make a whole entry, and the flush before it still runs: more would outgrow it.
+    fn must_wait(&self) -> bool {
+        self.flush.is_some() && self.is_entry_full()
+    }
+
+    fn is_entry_full(&self) -> bool {
+        self.pending.chunks() >= self.worker.shared.config.max_open_chunks
+            || self.pending.entry_bytes() >= TARGET_ENTRY_BYTES / 8 * 7
+    }
+
     /// Why it is time to flush, if it is.
     fn flush_reason(&self) -> Option<&'static str> {
         let config = &self.worker.shared.config;
@@ -291,7 +325,7 @@ impl<'a> Tenure<'a> {
         if self.pending.bytes >= config.flush_bytes {
             return Some("full");
         }
-        if self.pending.chunks() >= config.max_open_chunks || self.pending.entry_bytes() >= TARGET_ENTRY_BYTES / 8 * 7 {
+        if self.is_entry_full() {
             return Some("chunks");
         }
         if self.worker.shared.budget.is_tight() {

@@ -221,7 +221,12 @@ impl Running {
         let _aborted = self.task.await;
     }
 
-    async fn rows(&self, tenant_name: &str, signed_for: &str, want: Want) -> Result<(Coverage, Vec<String>), tonic::Status> {
+    async fn rows(
+        &self,
+        tenant_name: &str,
+        signed_for: &str,
+        want: Want,
+    ) -> Result<(Coverage, Vec<String>), tonic::Status> {
         let mut client = TailServiceClient::connect(format!("http://{}", self.tail)).await.unwrap();
         let mut request = tonic::Request::new(TailRequest {
             tenant: tenant_name.to_owned(),
@@ -303,7 +308,9 @@ async fn the_tail_serves_what_is_not_flushed_to_its_tenant_alone() {
     assert!(coverage.held && coverage.floor == 0 && coverage.position == 4, "{coverage:?}");
     assert_eq!(lines.len(), 20, "ten a message, every other message");
     assert!(lines.iter().all(|line| line.contains("t number") && line.contains("\"id\":\"0-0-")));
-    assert!(lines.windows(2).all(|pair| line::timestamp_of(pair[0].as_bytes()) <= line::timestamp_of(pair[1].as_bytes())));
+    assert!(
+        lines.windows(2).all(|pair| line::timestamp_of(pair[0].as_bytes()) <= line::timestamp_of(pair[1].as_bytes()))
+    );
     let refused = running.rows("t", "u", want).await.unwrap_err();
     assert_eq!(refused.code(), tonic::Code::PermissionDenied);
     // A position that was not reached, and a partition that is not held, are said, not guessed.

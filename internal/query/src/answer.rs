@@ -44,13 +44,13 @@ pub(crate) async fn answer(shared: &Arc<Shared>, query: Query, deadline: Instant
     let max_bytes = (shared.config.page_bytes as u64 / u64::from(partitions)).max(MIN_TAIL_BYTES);
     let ask = TailAsk::Rows { query: Arc::clone(&query), filter_json, max_bytes };
     let services = Some(query.filter.services.as_slice()).filter(|services| !services.is_empty());
-    for _ in 0..MAX_PLANS {
+    for attempt in 1..=MAX_PLANS {
         let planning = Instant::now();
         let late = || Error::TimedOut(shared.config.timeout);
         let plan = timeout_at(deadline, plan(shared, services, &ask, deadline)).await.map_err(|_| late())??;
         shared.metrics.stage("plan", planning.elapsed());
         let scanning = Instant::now();
-        let opener = Opener::new(Arc::clone(shared), Arc::clone(&query));
+        let opener = Opener::new(Arc::clone(shared), Arc::clone(&query), attempt == MAX_PLANS);
         let merged = Merge::new(opener, plan).run(deadline).await?;
         shared.metrics.stage("scan", scanning.elapsed());
         match merged.end {
@@ -62,10 +62,7 @@ pub(crate) async fn answer(shared: &Arc<Shared>, query: Query, deadline: Instant
             End::Exhausted | End::At(_) => return Ok(finish(shared, &query, merged, began)),
         }
     }
-    Err(Error::Store(Arc::new(loglake_store::Error::Unavailable {
-        what: "reading chunks".to_owned(),
-        reason: "chunks named by the index are not there".to_owned(),
-    })))
+    Err(Error::Internal("the last plan names what is gone".to_owned()))
 }
 
 fn finish(shared: &Shared, query: &Query, merged: Merged, began: Instant) -> Answer {

@@ -8,6 +8,7 @@ use loglake_search::Matcher;
 
 use crate::Error;
 use crate::footers::NoFooter;
+use crate::missing::LOST;
 use crate::order::{Direction, Rank};
 use crate::query::Query;
 use crate::run::Run;
@@ -40,14 +41,16 @@ pub(crate) struct Opener {
     /// The query's matcher without services: a chunk has one, which its footer says.
     pub(crate) matcher: Arc<Matcher>,
     pub(crate) probe: Probe,
+    /// What is gone now will not be found by planning again.
+    pub(crate) is_last_plan: bool,
 }
 
 impl Opener {
-    pub(crate) fn new(shared: Arc<Shared>, query: Arc<Query>) -> Self {
+    pub(crate) fn new(shared: Arc<Shared>, query: Arc<Query>, is_last_plan: bool) -> Self {
         let texts: Vec<&[u8]> = query.matcher.text_needles().iter().map(Vec::as_slice).collect();
         let probe = Probe::new(&texts, query.matcher.trace_id().map(str::as_bytes));
         let matcher = Arc::new(query.matcher.clone().for_any_service());
-        Self { shared, query, matcher, probe }
+        Self { shared, query, matcher, probe, is_last_plan }
     }
 
     /// The rank that no row between the two moments (both included) goes before, counting only those that are asked for.
@@ -78,11 +81,20 @@ impl Opener {
         }
     }
 
+    /// A chunk that is not there: removed meanwhile, so that newer entries know better; or lost, when they named it again.
+    fn vanished(&self, meta: &ChunkMeta) -> Opened {
+        if self.is_last_plan {
+            Opened::Damaged { key: meta.key.clone(), reason: LOST.to_owned() }
+        } else {
+            Opened::Vanished
+        }
+    }
+
     async fn open_chunk(&self, meta: Arc<ChunkMeta>) -> Result<Opened, Error> {
         let shared = &self.shared;
         let (footer, bytes) = match shared.footers.get(shared.store.as_ref(), &self.query.tenant, &meta).await {
             Ok(found) => found,
-            Err(NoFooter::Vanished) => return Ok(Opened::Vanished),
+            Err(NoFooter::Vanished) => return Ok(self.vanished(&meta)),
             Err(NoFooter::Damaged(reason)) => return Ok(Opened::Damaged { key: meta.key.clone(), reason }),
             Err(NoFooter::Store(error)) => return Err(error.into()),
         };
@@ -110,7 +122,7 @@ impl Opener {
         let range = row.offset..row.offset + u64::from(row.length);
         let member = match shared.store.get_range(&meta.key, range).await {
             Ok(member) => member,
-            Err(loglake_store::Error::NotFound { .. }) => return Ok(Opened::Vanished),
+            Err(loglake_store::Error::NotFound { .. }) => return Ok(self.vanished(meta)),
             Err(error @ loglake_store::Error::Short { .. }) => {
                 return Ok(Opened::Damaged { key: meta.key.clone(), reason: error.to_string() });
             }

@@ -1,4 +1,4 @@
-use std::sync::Arc;
+use std::sync::{Arc, OnceLock};
 
 use loglake_broker::Reader;
 use parking_lot::Mutex;
@@ -15,6 +15,8 @@ type Answer = Option<Result<Arc<Heads>, Error>>;
 /// Asks the broker for the latest offsets, once for all queries that came before the request was sent.
 pub(crate) struct HeadReader {
     reader: Arc<dyn Reader>,
+    /// The topic that this service began with: another one's offsets mean other records.
+    topic_id: Arc<OnceLock<String>>,
     /// The request that has not been sent yet, which newcomers join.
     waiting: Arc<Mutex<Option<watch::Receiver<Answer>>>>,
     /// Held by the request that is under way.
@@ -23,7 +25,7 @@ pub(crate) struct HeadReader {
 
 impl HeadReader {
     pub(crate) fn new(reader: Arc<dyn Reader>) -> Self {
-        Self { reader, waiting: Arc::default(), turn: Arc::default() }
+        Self { reader, topic_id: Arc::default(), waiting: Arc::default(), turn: Arc::default() }
     }
 
     /// The offsets as they are at some moment after this call came.
@@ -44,19 +46,25 @@ impl HeadReader {
         let (tell, answer) = watch::channel(None);
         *waiting = Some(answer.clone());
         let (reader, joinable, turn) = (Arc::clone(&self.reader), Arc::clone(&self.waiting), Arc::clone(&self.turn));
+        let topic_id = Arc::clone(&self.topic_id);
         // A task of its own: a caller that hangs up must not take the answer from the others.
         tokio::spawn(async move {
             let _turn = turn.lock().await;
             *joinable.lock() = None;
-            tell.send_replace(Some(ask(reader.as_ref()).await.map(Arc::new)));
+            tell.send_replace(Some(ask(reader.as_ref(), &topic_id).await.map(Arc::new)));
         });
         answer
     }
 }
 
-async fn ask(reader: &dyn Reader) -> Result<Heads, Error> {
+async fn ask(reader: &dyn Reader, topic_id: &OnceLock<String>) -> Result<Heads, Error> {
     // Partitions may have been added a moment ago.
-    let partitions: Vec<u32> = (0..reader.topic().await?.partitions).collect();
+    let topic = reader.topic().await?;
+    if topic_id.get_or_init(|| topic.id.clone()) != &topic.id {
+        let what = "the topic was made anew since this service started: restart it";
+        return Err(loglake_broker::Error::Unavailable(what.to_owned()).into());
+    }
+    let partitions: Vec<u32> = (0..topic.partitions).collect();
     let offsets = reader.offsets(&partitions).await?;
     let is_whole = offsets.iter().map(|offsets| offsets.partition).eq(partitions);
     if !is_whole {

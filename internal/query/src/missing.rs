@@ -12,6 +12,8 @@ pub(crate) enum Missing {
 
 /// The index of the partition waits for its rebuild.
 pub(crate) const NO_INDEX: &str = "the index of this partition is being rebuilt";
+/// The chain names the object, and the bucket does not have it.
+pub(crate) const LOST: &str = "the object is not in the bucket";
 /// No processor answered and the broker holds more than a query reads.
 pub(crate) const TOO_MUCH: &str = "no processor serves this range, and it is longer than a query reads from the broker";
 /// No processor answered and the broker has no such records any more.

@@ -12,7 +12,7 @@ use tokio::time::{Instant, timeout_at};
 
 use crate::Error;
 use crate::footers::NoFooter;
-use crate::missing::Missing;
+use crate::missing::{LOST, Missing};
 use crate::plan::plan;
 use crate::shared::Shared;
 use crate::tail_ask::{Count, TailAsk};
@@ -57,7 +57,7 @@ pub(crate) async fn services(
 ) -> Result<Services, Error> {
     let counting = async {
         let ask = TailAsk::Services { tenant: tenant.clone(), range };
-        for _ in 0..MAX_PLANS {
+        for attempt in 1..=MAX_PLANS {
             let plan = plan(shared, None, &ask, deadline).await?;
             let mut missing = plan.missing;
             let mut totals = BTreeMap::<String, Count>::new();
@@ -77,6 +77,9 @@ pub(crate) async fn services(
                         totals.entry(chunk.service.to_string()).or_insert(Count::NONE).add(count);
                     }
                     Counted::Damaged(reason) => missing.push(Missing::Object { key: chunk.key, reason }),
+                    Counted::Vanished if attempt == MAX_PLANS => {
+                        missing.push(Missing::Object { key: chunk.key, reason: LOST.to_owned() });
+                    }
                     Counted::Vanished => {
                         has_vanished = true;
                         break;
@@ -89,10 +92,7 @@ pub(crate) async fn services(
             }
             shared.metrics.replans.inc();
         }
-        Err(Error::Store(Arc::new(loglake_store::Error::Unavailable {
-            what: "reading chunks".to_owned(),
-            reason: "chunks named by the index are not there".to_owned(),
-        })))
+        Err(Error::Internal("the last plan names what is gone".to_owned()))
     };
     timeout_at(deadline, counting).await.unwrap_or_else(|_| Err(Error::TimedOut(shared.config.timeout)))
 }

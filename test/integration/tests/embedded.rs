@@ -1,4 +1,5 @@
 //! `loglake dev` as a user runs it: real lines in, every one of them out again, whatever happens to the process.
+#![allow(clippy::unwrap_used, reason = "a test")]
 
 use loglake_integration::oracle::{Sent, rfc3339};
 use loglake_integration::{Client, Dev, Oracle, send};

@@ -1,4 +1,5 @@
 //! The roles on real Kafka, Redis and MinIO, two of each.
+#![allow(clippy::unwrap_used, reason = "a test")]
 
 use loglake_integration::oracle::Sent;
 use loglake_integration::{Client, Oracle, Stack, send};

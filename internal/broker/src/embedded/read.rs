@@ -118,6 +118,9 @@ fn gather(gathered: &mut Gathered, file: &File, path: &Path, place: Place) -> Re
                 return Ok(());
             }
             let payload = header.payload(&bytes, at).map_err(damaged)?;
+            // A slice would keep all of what was read alive, other partitions' records too, for as long as it is held.
+            let is_most = payload.len() * 2 >= bytes.len();
+            let payload = if is_most { payload } else { Bytes::copy_from_slice(&payload) };
             gathered.room = gathered.room.saturating_sub(payload.len());
             gathered.next += 1;
             gathered.messages.push(Message {

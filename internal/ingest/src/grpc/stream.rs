@@ -1,8 +1,8 @@
 //! One `Ingest` stream: read, gather, append, answer, all at once and each within its bound.
 //!
 //! The reader takes messages in order and turns each batch into messages for the broker; the appender has many of them in
-//! flight and answers as they become durable. What bounds them: a place in the queue, then bytes of this stream, then
-//! bytes of this process, each waited for before the next message is read. A batch gives its bytes back when its append
+//! flight and answers as they become durable. What bounds them: the right to an answer, a place in the queue, bytes of this
+//! stream, then bytes of this process, each waited for before the next message is read. A batch gives its bytes back when its append
 //! ends, not when the client takes the answer: a slow reader of answers holds up nobody but itself.
 
 use std::collections::VecDeque;
@@ -17,7 +17,7 @@ use loglake_api::ingest::v1::{Batch, BatchResult, IngestRequest, IngestResponse,
 use loglake_auth::Caller;
 use loglake_model::{ErrorKind, Fault, FaultCode};
 use prost::Message as _;
-use tokio::sync::mpsc;
+use tokio::sync::{OwnedSemaphorePermit, Semaphore, mpsc};
 use tonic::{Status, Streaming};
 
 use super::PROTOCOL;
@@ -38,7 +38,12 @@ pub(super) struct Session {
     request_id: String,
     budget: Budget,
     answers: mpsc::Sender<Result<IngestResponse, Status>>,
+    /// Answers that the client may still leave untaken.
+    unanswered: Arc<Semaphore>,
 }
+
+/// A batch with the right to one answer.
+type Unanswered = (OwnedSemaphorePermit, Pending);
 
 /// A batch on its way to the broker.
 struct Pending {
@@ -56,12 +61,13 @@ impl Session {
         answers: mpsc::Sender<Result<IngestResponse, Status>>,
     ) -> Self {
         let budget = Budget::new(shared.config.stream_in_flight_bytes, None);
-        Self { shared, caller, request_id, budget, answers }
+        let unanswered = Arc::new(Semaphore::new(MAX_UNANSWERED));
+        Self { shared, caller, request_id, budget, answers, unanswered }
     }
 
     /// Serves the stream to its end: the client's, a fault of its own, or ours. Every batch that was read is answered first.
     pub(super) async fn run(self, inbound: Streaming<IngestRequest>) {
-        let (queue, pending) = mpsc::channel(QUEUE);
+        let (queue, pending) = mpsc::channel::<Unanswered>(QUEUE);
         let both = async { tokio::join!(self.read(inbound, queue), self.append(pending)) };
         tokio::select! {
             // Nobody is there to answer.
@@ -76,7 +82,7 @@ impl Session {
     }
 
     /// Reads batches until the client ends the stream or breaks its rules.
-    async fn read(&self, mut inbound: Streaming<IngestRequest>, queue: mpsc::Sender<Pending>) -> Result<(), Status> {
+    async fn read(&self, mut inbound: Streaming<IngestRequest>, queue: mpsc::Sender<Unanswered>) -> Result<(), Status> {
         match self.next(&mut inbound).await? {
             None => return Ok(()),
             Some(Kind::Open(open)) => self.open(&open).await?,
@@ -94,9 +100,11 @@ impl Session {
                 return Err(self.wrong("number", &message));
             }
             last = Some(batch.number);
+            // Taken before any bytes: a client that reads no answers must not keep what all share.
+            let Ok(answer) = Arc::clone(&self.unanswered).acquire_owned().await else { return Ok(()) };
             // Only the appender closes the queue, when nobody listens any more.
             let Ok(place) = queue.reserve().await else { return Ok(()) };
-            place.send(self.prepare(batch).await?);
+            place.send((answer, self.prepare(batch).await?));
         }
         Ok(())
     }
@@ -138,20 +146,19 @@ impl Session {
     }
 
     /// Appends what the reader has prepared and answers as it becomes durable.
-    async fn append(&self, mut pending: mpsc::Receiver<Pending>) {
+    async fn append(&self, mut pending: mpsc::Receiver<Unanswered>) {
         let mut in_flight = FuturesUnordered::new();
-        let mut done: VecDeque<BatchResult> = VecDeque::new();
+        let mut done: VecDeque<(OwnedSemaphorePermit, BatchResult)> = VecDeque::new();
         let mut is_open = true;
         while is_open || !in_flight.is_empty() || !done.is_empty() {
-            let has_room = in_flight.len() + done.len() < MAX_UNANSWERED;
             tokio::select! {
-                next = pending.recv(), if is_open && has_room => match next {
-                    Some(pending) => in_flight.push(self.append_one(pending)),
+                next = pending.recv(), if is_open => match next {
+                    Some((answer, pending)) => in_flight.push(async move { (answer, self.append_one(pending).await) }),
                     None => is_open = false,
                 },
                 Some(result) = in_flight.next() => done.push_back(result),
                 place = self.answers.reserve(), if !done.is_empty() => match (place, done.pop_front()) {
-                    (Ok(place), Some(result)) => {
+                    (Ok(place), Some((_answer, result))) => {
                         place.send(Ok(IngestResponse { kind: Some(ingest_response::Kind::Result(result)) }));
                     }
                     _ => return,

@@ -2,7 +2,7 @@ use axum::body::Body;
 use axum::response::Response;
 use http::header::{CONTENT_TYPE, HeaderValue};
 use loglake_api::{ErrorDetail, Refusal};
-use loglake_model::ErrorKind;
+use loglake_model::{ErrorKind, FaultCode};
 use serde::Serialize;
 
 use crate::grpc::failure_text;
@@ -59,7 +59,8 @@ pub(super) fn answer(outcome: Outcome, request_id: &str) -> (Response, Option<Er
             let many = if refused == 1 { "the record".to_owned() } else { format!("none of the {refused} records") };
             let verb = if refused == 1 { "is not kept" } else { "is kept" };
             fault.message = format!("{many} {verb}; line {}: {}", first.place, fault.message);
-            Some(Refusal::of(ErrorKind::Invalid, fault).at_record(first.place.saturating_sub(1)))
+            let kind = if fault.code == FaultCode::Forbidden { ErrorKind::Forbidden } else { ErrorKind::Invalid };
+            Some(Refusal::of(kind, fault).at_record(first.place.saturating_sub(1)))
         }
         _ => None,
     };
