@@ -30,7 +30,7 @@ say "clippy"
 "$cargo" clippy --locked --workspace --all-targets --all-features -- -D warnings
 
 say "documentation"
-RUSTDOCFLAGS="-D warnings" "$cargo" doc --locked --workspace --all-features --no-deps --document-private-items --quiet
+RUSTDOCFLAGS="-D warnings" "$cargo" doc --locked --workspace --all-features --no-deps --quiet
 
 if "$cargo" deny --version >/dev/null 2>&1; then
   say "licences, sources and bans"

@@ -112,7 +112,7 @@ impl Sink {
     /// Says where the records that follow come from.
     ///
     /// # Errors
-    /// [`Closed`] as for [`Sink::flush`].
+    /// `Closed` as for [`Sink::flush`].
     pub async fn begin(&mut self, origin: &str) -> Result<(), Closed> {
         self.flush().await?;
         self.builder.origin = origin.into();
@@ -122,7 +122,7 @@ impl Sink {
     /// Adds a record.
     ///
     /// # Errors
-    /// [`Closed`] when nobody takes batches any more.
+    /// `Closed` when nobody takes batches any more.
     pub async fn push(&mut self, record: &LogRecord, place: u64) -> Result<(), Closed> {
         if let Some(batch) = self.builder.push(record, place) {
             self.flush_at = None;
@@ -143,7 +143,7 @@ impl Sink {
     /// Hands on what is waiting.
     ///
     /// # Errors
-    /// [`Closed`] when nobody takes batches any more.
+    /// `Closed` when nobody takes batches any more.
     pub async fn flush(&mut self) -> Result<(), Closed> {
         self.flush_at = None;
         match self.builder.take() {

@@ -11,7 +11,7 @@
 //! quarantine/<cluster>/<k>/<partition, 5 digits>/<seq>-<nonce>.ndjson.gz   messages that could not be read
 //! ```
 //!
-//! Start with [`Chain`]; [`follow`] keeps the index up with it.
+//! Start with [`Chain`]; [`catch_up`] keeps the index up with it.
 
 mod chain;
 mod entry;

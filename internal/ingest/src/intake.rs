@@ -161,6 +161,11 @@ impl Gathering<'_> {
         }
     }
 
+    /// How many were refused so far.
+    pub(crate) fn refused(&self) -> u64 {
+        self.refused
+    }
+
     fn render(&mut self, record: Record) -> Result<(), Fault> {
         self.line.clear();
         let rendered = self.intake.pipeline.render(record, self.received_at_ns, &mut self.line)?;

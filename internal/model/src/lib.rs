@@ -1,6 +1,6 @@
 //! The nouns that every part of Loglake shares. No I/O.
 //!
-//! Start with [`RecordId`] (what makes a record itself), [`TenantId`] (who may see it), [`line`] (how it is written down)
+//! Start with [`RecordId`] (what makes a record itself), [`TenantId`] (who may see it), [`mod@line`] (how it is written down)
 //! and [`ChunkMeta`] (where it ends up).
 
 mod chunk_meta;

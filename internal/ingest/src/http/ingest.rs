@@ -27,6 +27,9 @@ enum Format {
     Json,
 }
 
+/// Records of one body that may be refused before all of it is.
+const MAX_REFUSED: u64 = 1_000_000;
+
 /// `POST /v1/ingest`.
 pub(super) async fn ingest(
     State(shared): State<Arc<Shared>>,
@@ -63,15 +66,27 @@ async fn gather(shared: &Shared, tenant: &TenantId, format: Format, bytes: &[u8]
         Format::Lines => {
             for decoded in loglake_formats::ndjson(bytes, tenant) {
                 gathering.take(decoded.line, decoded.record).await;
+                bounded(gathering.refused())?;
             }
         }
         Format::Json => {
             for decoded in loglake_formats::json(bytes, tenant) {
                 gathering.take(decoded.line, decoded.record).await;
+                bounded(gathering.refused())?;
             }
         }
     }
     gathering.finish().map_err(|error| Refusal::new(ErrorKind::Internal, error.to_string()))
+}
+
+/// A small compressed body may be of millions of faults (commas and nothing between them): that is no shipper's mistake.
+fn bounded(refused: u64) -> Result<(), Refusal> {
+    if refused <= MAX_REFUSED {
+        return Ok(());
+    }
+    let message = "too many records of this body are wrong; none of it is kept";
+    let fault = Fault::new(FaultCode::TooMany, "", message).with_limit(MAX_REFUSED, refused);
+    Err(Refusal::of(ErrorKind::TooLarge, fault))
 }
 
 fn format(headers: &HeaderMap) -> Result<Format, Refusal> {

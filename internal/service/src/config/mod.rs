@@ -1,7 +1,7 @@
 //! One typed configuration, put together from a file, the environment and flags; each beats the one before it.
 //!
 //! [`settings`] is the list of everything that can be set, with its default and what it does; the page
-//! `docs/configuration.md` is made from it. [`load`] reads all three sources and reports every fault at once.
+//! `docs/configuration.md` is made from it. [`load()`] reads all three sources and reports every fault at once.
 
 mod amount;
 mod declare;
