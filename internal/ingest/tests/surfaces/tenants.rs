@@ -51,7 +51,7 @@ async fn records_go_to_the_tenant_of_their_credential_and_nowhere_else() {
     assert_eq!((other.status, other.code()), (403, "forbidden"));
     let line = "{\"service\":\"api\",\"message\":\"m\",\"tenant_id\":\"blue\"}";
     let other = say(harness.post(line).bearer_auth(&red.text)).await;
-    assert_eq!((other.status, other.code()), (400, "forbidden"));
+    assert_eq!((other.status, other.code()), (403, "forbidden"));
     let headers = [("authorization", format!("Bearer {}", red.text)), ("x-scope-orgid", "blue".to_owned())];
     let other = harness.client().await.ingest_batch(with_headers(batch(), &headers)).await.unwrap_err();
     assert_eq!(other.code(), Code::PermissionDenied);
