@@ -13,7 +13,7 @@ use loglake_api::internal::v1::{Coverage, TailRequest, Want, tail_response};
 use loglake_auth::internal::{self, InternalKey};
 use loglake_auth::keys::ClusterSecret;
 use loglake_batch::{BatchBuilder, Origin};
-use loglake_broker::{Assignment, Consumer, Error as BrokerError, MemoryBroker, PartitionConsumer, Producer};
+use loglake_broker::{Assignment, Consumer, Error as BrokerError, MemoryBroker, PartitionConsumer, Producer, Trim};
 use loglake_chunk::{Footer, decode_block};
 use loglake_commit::Chain;
 use loglake_index::{ChunkIndex, EmbeddedIndex, Watermark};
@@ -45,6 +45,18 @@ impl Consumer for Everything {
         self.inner.commit(partition, next).await
     }
     async fn leave(&self) {}
+}
+
+/// Writes down what may be forgotten.
+#[derive(Default)]
+struct Marks(parking_lot::Mutex<BTreeMap<u32, u64>>);
+
+#[async_trait]
+impl Trim for Marks {
+    async fn trim(&self, partition: u32, below: u64) -> Result<(), BrokerError> {
+        self.0.lock().insert(partition, below);
+        Ok(())
+    }
 }
 
 struct World {
@@ -90,6 +102,10 @@ impl World {
     }
 
     async fn start(&self, flush_interval: Duration) -> Running {
+        self.start_with(flush_interval, None).await
+    }
+
+    async fn start_with(&self, flush_interval: Duration, trim: Option<Arc<dyn Trim>>) -> Running {
         let consumer = Everything {
             inner: Arc::new(self.broker.member()),
             told: parking_lot::Mutex::new(false),
@@ -111,7 +127,7 @@ impl World {
         let parts = Parts {
             consumer: Arc::new(consumer),
             reader: Arc::clone(&self.broker) as _,
-            trim: None,
+            trim,
             store: Arc::clone(&self.store) as _,
             index: Arc::clone(&self.index) as _,
             incarnation: 0,
@@ -357,5 +373,20 @@ async fn a_lost_index_is_rebuilt_while_the_processor_runs() {
     for (partition, next) in (0..).zip(lost.tails().await) {
         assert_eq!(lost.index.watermark(partition).await.unwrap().unwrap().next, next);
     }
+    again.stop().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn an_idle_partition_gives_its_space_back_after_a_restart() {
+    let world = World::new();
+    let running = world.start(Duration::from_millis(50)).await;
+    world.send("t", 0, 200).await;
+    world.flushed().await;
+    running.stop().await;
+    // Nothing new comes, so nothing is flushed: the marks are set all the same.
+    let marks = Arc::new(Marks::default());
+    let again = world.start_with(Duration::from_secs(3600), Some(Arc::clone(&marks) as _)).await;
+    let expected: BTreeMap<u32, u64> = (0..).zip(world.tails().await).collect();
+    assert_eq!(*marks.0.lock(), expected);
     again.stop().await;
 }
