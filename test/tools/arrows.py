@@ -28,7 +28,8 @@ MAY_USE = {
     "ingest": {"api", "auth", "batch", "broker", "formats", "model", "pipeline"},
     "process": {"api", "auth", "batch", "chunk", "commit", "model", "search"} | PARTS,
     "query": {"api", "auth", "batch", "chunk", "commit", "model", "search"} | PARTS,
-    "loglake": {"auth", "commit", "model", "service"} | PARTS | ROLES,
+    "admin": {"batch", "chunk", "commit", "model"} | PARTS,
+    "loglake": {"admin", "auth", "commit", "model", "service"} | PARTS | ROLES,
     "agent": {"api", "model", "pipeline"},
 }
 # Each is named in one place only, so that it can be replaced there.

@@ -1,0 +1,1 @@
+//! Real servers, real processes, real faults: a driver, a load, an oracle and a judge.

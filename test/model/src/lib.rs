@@ -1,0 +1,1 @@
+//! The commit protocol as a state model, checked exhaustively at small sizes.

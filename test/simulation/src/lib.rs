@@ -1,0 +1,1 @@
+//! The roles over in-memory parts with an injected clock and seeded faults.
