@@ -8,11 +8,12 @@
 //! 4. Tell the group, trim the embedded log. Hints.
 
 use std::sync::Arc;
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
 use futures_util::{StreamExt as _, TryStreamExt as _, stream};
 use loglake_commit::{Chain, Claim, ENTRY_VERSION, Entry, QuarantineRef, Tail, chunk_key, quarantine_key};
 use loglake_model::ChunkMeta;
+use tokio::time::Instant;
 
 use crate::Error;
 use crate::build::{build, gather};
@@ -128,19 +129,19 @@ impl Flush {
         let messages: Arc<[Arc<Held>]> = self.messages.clone().into();
         let window_ns = shared.window_ns();
         let gathering = Arc::clone(&messages);
-        let chunks = tokio::task::spawn_blocking(move || gather(&gathering, window_ns)).await?;
+        let chunks = shared.compute(move || gather(&gathering, window_ns)).await?;
         let mut metas: Vec<ChunkMeta> = stream::iter(chunks)
             .map(|gathered| {
                 let messages = Arc::clone(&messages);
                 async move {
                     let permit = Arc::clone(&shared.cpu).acquire_owned().await.expect("the semaphore is never closed");
                     let (incarnation, block_bytes) = (shared.incarnation, shared.config.block_bytes);
-                    let built = tokio::task::spawn_blocking(move || {
+                    let build = move || {
                         let built = build(gathered, &messages, incarnation, partition, block_bytes);
                         drop(permit);
                         built
-                    })
-                    .await??;
+                    };
+                    let built = shared.compute(build).await??;
                     let head = &built.head;
                     let key =
                         chunk_key(&head.tenant, &head.service, head.window, incarnation, partition, target, nonce);

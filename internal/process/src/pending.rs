@@ -1,7 +1,7 @@
 use std::collections::HashSet;
-use std::time::Instant;
 
 use loglake_model::{Service, TenantName, Window};
+use tokio::time::Instant;
 
 use crate::held::Held;
 

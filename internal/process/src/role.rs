@@ -1,8 +1,9 @@
-use std::collections::HashMap;
+use std::collections::BTreeMap;
 use std::net::SocketAddr;
 use std::sync::Arc;
 use std::time::Duration;
 
+use futures_util::StreamExt as _;
 use loglake_api::internal::v1::tail_service_server::TailServiceServer;
 use loglake_auth::internal::InternalKey;
 use loglake_broker::{Assignment, Consumer, Reader, Trim};
@@ -13,13 +14,14 @@ use loglake_store::ObjectStore;
 use parking_lot::RwLock;
 use tokio::net::TcpListener;
 use tokio::sync::{Semaphore, watch};
-use tokio::task::JoinHandle;
-use tokio_stream::wrappers::TcpListenerStream;
+use tokio_stream::wrappers::{TcpListenerStream, UnboundedReceiverStream};
 use tokio_util::sync::CancellationToken;
+use tokio_util::task::AbortOnDropHandle;
 
 use crate::budget::Budget;
 use crate::metrics::Metrics;
 use crate::shared::Shared;
+use crate::surroundings::{Incoming, Surroundings};
 use crate::tail_service::Tails;
 use crate::worker::Worker;
 use crate::{Config, Error};
@@ -56,15 +58,14 @@ pub struct Parts {
 /// The processor role: its tail service listens, its workers run with [`Processor::run`].
 pub struct Processor {
     shared: Arc<Shared>,
-    listener: TcpListener,
-    address: SocketAddr,
+    incoming: Incoming,
     key: InternalKey,
     ready: ReadyFlag,
 }
 
 impl std::fmt::Debug for Processor {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        f.debug_struct("Processor").field("tail", &self.address).finish_non_exhaustive()
+        f.debug_struct("Processor").field("tail", &self.shared.config.tail_listen).finish_non_exhaustive()
     }
 }
 
@@ -72,7 +73,8 @@ impl std::fmt::Debug for Processor {
 struct Running {
     revoked: CancellationToken,
     started: watch::Receiver<bool>,
-    task: JoinHandle<()>,
+    /// Ends with the role: what is dropped does not go on behind its back.
+    task: AbortOnDropHandle<()>,
 }
 
 impl Processor {
@@ -80,7 +82,18 @@ impl Processor {
     ///
     /// # Errors
     /// `Invalid` when the address is taken or a setting cannot be used; `Unavailable` when the broker is.
-    pub async fn bind(config: Config, parts: Parts) -> Result<Self, Error> {
+    pub async fn bind(mut config: Config, parts: Parts) -> Result<Self, Error> {
+        let listen = |source| Error::Listen { address: config.tail_listen, source };
+        let listener = TcpListener::bind(config.tail_listen).await.map_err(listen)?;
+        config.tail_listen = listener.local_addr().map_err(listen)?;
+        Self::within(config, parts, Surroundings::of_machine(listener)).await
+    }
+
+    /// Makes a processor whose tail service is reached as `surroundings` say. See [`Processor::bind`].
+    ///
+    /// # Errors
+    /// `Invalid` when a setting cannot be used; `Unavailable` when the broker is.
+    pub async fn within(config: Config, parts: Parts, surroundings: Surroundings) -> Result<Self, Error> {
         let is_divisor = !config.window.is_zero()
             && config.window.as_nanos().is_multiple_of(MINUTE.as_nanos())
             && DAY.as_nanos().is_multiple_of(config.window.as_nanos());
@@ -90,12 +103,9 @@ impl Processor {
                 config.window
             )));
         }
-        let listen = |source| Error::Listen { address: config.tail_listen, source };
-        let listener = TcpListener::bind(config.tail_listen).await.map_err(listen)?;
-        let address = listener.local_addr().map_err(listen)?;
-        let advertise = config.tail_advertise.clone().unwrap_or_else(|| format!("http://{address}"));
+        let advertise = config.tail_advertise.clone().unwrap_or_else(|| format!("http://{}", config.tail_listen));
         let topic_id = parts.reader.topic().await?.id;
-        let nonce = || format!("{:016x}", rand::random::<u64>());
+        let Surroundings { incoming, nonce, is_single_threaded } = surroundings;
         let cores = std::thread::available_parallelism().map_or(2, usize::from);
         let shared = Shared {
             budget: Budget::new(config.memory_bytes),
@@ -112,24 +122,27 @@ impl Processor {
             tails: RwLock::default(),
             holder: format!("processor {advertise} {}", nonce()),
             advertise,
-            nonce: Box::new(nonce),
+            nonce,
+            is_single_threaded,
             config,
         };
-        Ok(Self { shared: Arc::new(shared), listener, address, key: parts.internal, ready: parts.ready })
+        Ok(Self { shared: Arc::new(shared), incoming, key: parts.internal, ready: parts.ready })
     }
 
     /// Where the tail service listens.
     #[must_use]
     pub fn tail_addr(&self) -> SocketAddr {
-        self.address
+        self.shared.config.tail_listen
     }
 
     /// Consumes and serves until `shutdown`, then flushes everything and leaves the group.
     ///
+    /// Dropping it is like a crash: it does nothing more, to nobody.
+    ///
     /// # Errors
     /// When the tail service ends by itself.
     pub async fn run(self, shutdown: CancellationToken) -> Result<(), Error> {
-        let Self { shared, listener, key, ready, .. } = self;
+        let Self { shared, incoming, key, ready } = self;
         // The tail is served to the very end: queries go on while the last flush runs.
         let stop_serving = CancellationToken::new();
         let stopping = stop_serving.clone();
@@ -137,10 +150,20 @@ impl Processor {
         let server = tonic::transport::Server::builder()
             .tcp_nodelay(true)
             .http2_keepalive_interval(Some(Duration::from_secs(30)))
-            .add_service(service)
-            .serve_with_incoming_shutdown(TcpListenerStream::new(listener), async move { stopping.cancelled().await });
-        let mut server = tokio::spawn(server);
+            .add_service(service);
+        let stopping = async move { stopping.cancelled().await };
+        let server = match incoming {
+            Incoming::Tcp(listener) => {
+                tokio::spawn(server.serve_with_incoming_shutdown(TcpListenerStream::new(listener), stopping))
+            }
+            Incoming::Memory(connections) => {
+                let connections = UnboundedReceiverStream::new(connections).map(Ok::<_, std::io::Error>);
+                tokio::spawn(server.serve_with_incoming_shutdown(connections, stopping))
+            }
+        };
+        let mut server = AbortOnDropHandle::new(server);
         let served = tokio::select! {
+            biased;
             () = consume(&shared, &ready, &shutdown) => None,
             served = &mut server => Some(served),
         };
@@ -165,12 +188,13 @@ impl Processor {
 
 /// Follows the assignment with a worker a partition, until shutdown; then waits for the workers' last flushes.
 async fn consume(shared: &Arc<Shared>, ready: &ReadyFlag, shutdown: &CancellationToken) {
-    let mut workers = HashMap::<u32, Running>::new();
+    let mut workers = BTreeMap::<u32, Running>::new();
     let mut is_assigned = false;
     loop {
         let all_started = workers.values().all(|worker| *worker.started.borrow());
         ready.set(is_assigned && all_started);
         let assignment = tokio::select! {
+            biased;
             () = shutdown.cancelled() => break,
             assignment = shared.consumer.next_assignment() => assignment,
             () = one_starts(&workers), if !all_started => continue,
@@ -192,6 +216,7 @@ async fn consume(shared: &Arc<Shared>, ready: &ReadyFlag, shutdown: &Cancellatio
             Err(error) => {
                 tracing::warn!(%error, "assignment not known, asking again");
                 tokio::select! {
+                    biased;
                     () = shutdown.cancelled() => break,
                     () = tokio::time::sleep(ASSIGNMENT_WAIT) => {}
                 }
@@ -203,6 +228,7 @@ async fn consume(shared: &Arc<Shared>, ready: &ReadyFlag, shutdown: &Cancellatio
     while let Some((&partition, worker)) = workers.iter_mut().next() {
         let task = &mut worker.task;
         tokio::select! {
+            biased;
             ended = task => {
                 if let Err(error) = ended {
                     tracing::error!(partition, %error, "worker ended abnormally");
@@ -228,7 +254,7 @@ fn start(shared: &Arc<Shared>, partition: u32, shutdown: &CancellationToken) -> 
     let chain = Chain::new(Arc::clone(&shared.store), &shared.config.cluster, shared.incarnation, partition);
     let worker =
         Worker { shared: Arc::clone(shared), chain, revoked: revoked.clone(), shutdown: shutdown.clone(), started };
-    Running { revoked, started: is_started, task: tokio::spawn(worker.run()) }
+    Running { revoked, started: is_started, task: AbortOnDropHandle::new(tokio::spawn(worker.run())) }
 }
 
 /// Stops a worker at once: it neither serves nor commits from here on.
@@ -241,7 +267,7 @@ async fn stop(worker: Option<Running>) {
 }
 
 /// Waits until one more worker has started.
-async fn one_starts(workers: &HashMap<u32, Running>) {
+async fn one_starts(workers: &BTreeMap<u32, Running>) {
     let waiting = workers.values().filter(|worker| !*worker.started.borrow()).map(|worker| {
         let mut started = worker.started.clone();
         Box::pin(async move {

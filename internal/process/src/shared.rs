@@ -7,6 +7,7 @@ use loglake_model::Clock;
 use loglake_store::ObjectStore;
 use parking_lot::RwLock;
 use tokio::sync::Semaphore;
+use tokio::task::JoinError;
 
 use crate::Config;
 use crate::budget::Budget;
@@ -37,12 +38,22 @@ pub(crate) struct Shared {
     pub(crate) advertise: String,
     /// Makes a new nonce each time.
     pub(crate) nonce: Box<dyn Fn() -> String + Send + Sync>,
+    /// See [`crate::Surroundings`].
+    pub(crate) is_single_threaded: bool,
 }
 
 impl Shared {
     pub(crate) fn window_ns(&self) -> i64 {
         // Checked when the configuration was taken: at most a day.
         i64::try_from(self.config.window.as_nanos()).unwrap_or(i64::MAX)
+    }
+
+    /// Runs `work`, which may keep a thread busy for long, where it holds nobody up.
+    pub(crate) async fn compute<T: Send + 'static>(
+        &self,
+        work: impl FnOnce() -> T + Send + 'static,
+    ) -> Result<T, JoinError> {
+        if self.is_single_threaded { Ok(work()) } else { tokio::task::spawn_blocking(work).await }
     }
 
     /// Gives the embedded log's space below `next` back, once no one will ask for it.

@@ -1,7 +1,7 @@
 use std::collections::BTreeMap;
 use std::pin::Pin;
 use std::sync::Arc;
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
 use futures_util::{StreamExt as _, stream};
 use loglake_api::internal::v1::tail_service_server::TailService;
@@ -11,6 +11,7 @@ use loglake_api::internal::v1::{
 use loglake_auth::internal::{self, InternalKey};
 use loglake_model::{RecordId, TenantId, TimeRange};
 use loglake_search::Filter;
+use tokio::time::Instant;
 use tokio_stream::Stream;
 use tonic::{Request, Response, Status};
 
@@ -114,7 +115,9 @@ impl Tails {
                 continue;
             };
             let query = Arc::clone(&query);
-            let rows = tokio::task::spawn_blocking(move || query.scan(&view.messages, incarnation, partition))
+            let rows = self
+                .shared
+                .compute(move || query.scan(&view.messages, incarnation, partition))
                 .await
                 .map_err(|error| Status::internal(format!("scanning the tail: {error}")))?;
             coverage.truncated = rows.is_truncated;

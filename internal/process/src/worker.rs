@@ -1,10 +1,11 @@
 use std::collections::VecDeque;
 use std::sync::Arc;
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
 use loglake_broker::{Fetched, PartitionConsumer};
 use loglake_commit::{Chain, TARGET_ENTRY_BYTES, Tail};
 use tokio::task::JoinHandle;
+use tokio::time::Instant;
 use tokio_util::sync::CancellationToken;
 
 use crate::Error;
@@ -56,6 +57,7 @@ impl Worker {
         let halted = self.shared.metrics.halted.with_label_values(&[&label]);
         loop {
             let ended = tokio::select! {
+                biased;
                 () = self.revoked.cancelled() => Ok(Ended::Done),
                 ended = self.tenure() => ended,
             };
@@ -71,6 +73,7 @@ impl Worker {
                     halted.set(1);
                     tracing::error!(partition, %error, kind = %error.kind(), "partition halted");
                     tokio::select! {
+                        biased;
                         () = self.revoked.cancelled() => break,
                         () = self.shutdown.cancelled() => break,
                         () = tokio::time::sleep(HALT_WAIT) => {}
@@ -88,6 +91,7 @@ impl Worker {
     /// From the chain's tail until something ends it.
     async fn tenure(&self) -> Result<Ended, Error> {
         let taken = tokio::select! {
+            biased;
             // Nothing is held yet: an orderly end needs no flush.
             () = self.shutdown.cancelled() => return Ok(Ended::Done),
             taken = self.take_over() => taken,

@@ -29,6 +29,7 @@ mod service;
 mod services;
 mod shared;
 mod stats;
+mod surroundings;
 mod tail_ask;
 mod tail_client;
 
@@ -38,3 +39,4 @@ mod tests;
 pub use config::{Config, Parts};
 pub use error::Error;
 pub use service::QueryService;
+pub use surroundings::{Dial, Surroundings};

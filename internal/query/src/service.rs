@@ -13,6 +13,7 @@ use crate::heads::HeadReader;
 use crate::http;
 use crate::metrics::Metrics;
 use crate::shared::Shared;
+use crate::surroundings::Surroundings;
 use crate::tail_client::TailClient;
 use crate::{Config, Error, Parts};
 
@@ -42,15 +43,31 @@ impl QueryService {
         let listen = |source| Error::Listen { address: config.listen, source: Arc::new(source) };
         let listener = TcpListener::bind(config.listen).await.map_err(listen)?;
         let address = listener.local_addr().map_err(listen)?;
+        let ready = parts.ready.clone();
+        let shared = Self::shared(config, parts, Surroundings::default()).await?;
+        Ok(Self { shared, listener, address, ready })
+    }
+
+    /// What is answered on the port, for a caller with a way of its own to hand requests over: a simulation.
+    ///
+    /// # Errors
+    /// As [`QueryService::bind`].
+    pub async fn within(config: Config, parts: Parts, surroundings: Surroundings) -> Result<axum::Router, Error> {
+        Ok(http::router(Self::shared(config, parts, surroundings).await?))
+    }
+
+    async fn shared(config: Config, parts: Parts, surroundings: Surroundings) -> Result<Arc<Shared>, Error> {
+        let Surroundings { dial, is_single_threaded } = surroundings;
         let metrics = Metrics::register(&parts.registry)?;
         let first_partitions =
             loglake_commit::first_partitions(parts.store.as_ref(), &config.cluster, parts.incarnation).await?;
         let cores = std::thread::available_parallelism().map_or(2, usize::from);
         let shared = Shared {
             heads: HeadReader::new(Arc::clone(&parts.reader)),
-            tails: TailClient::new(parts.internal, Arc::clone(&parts.clock), parts.incarnation),
+            tails: TailClient::new(parts.internal, Arc::clone(&parts.clock), parts.incarnation, dial),
             footers: Footers::new(config.footer_cache_bytes, metrics.clone()),
             turns: Semaphore::new(config.concurrent.clamp(1, Semaphore::MAX_PERMITS)),
+            is_single_threaded,
             cpu: Arc::new(Semaphore::new(cores)),
             cursors: CursorKey::new(parts.cursor_key),
             first_partitions,
@@ -64,7 +81,7 @@ impl QueryService {
             metrics,
             config,
         };
-        Ok(Self { shared: Arc::new(shared), listener, address, ready: parts.ready })
+        Ok(Arc::new(shared))
     }
 
     /// Where it listens.

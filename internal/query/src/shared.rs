@@ -34,6 +34,8 @@ pub(crate) struct Shared {
     pub(crate) tails: TailClient,
     /// Queries that run at once.
     pub(crate) turns: Semaphore,
+    /// See [`crate::Surroundings`].
+    pub(crate) is_single_threaded: bool,
     /// As many blocks are decoded and searched at a time as there are cores.
     pub(crate) cpu: Arc<Semaphore>,
 }
@@ -50,7 +52,7 @@ impl Shared {
             drop(permit);
             done
         };
-        Ok(tokio::task::spawn_blocking(work).await?)
+        if self.is_single_threaded { Ok(work()) } else { Ok(tokio::task::spawn_blocking(work).await?) }
     }
 
     /// The partitions that can hold records of `services`: with every count of partitions the topic has had, as streams move

@@ -4,6 +4,7 @@ use std::collections::HashMap;
 use std::sync::Arc;
 use std::time::Duration;
 
+use hyper_util::rt::TokioIo;
 use loglake_api::internal::v1::tail_service_client::TailServiceClient;
 use loglake_api::internal::v1::{
     Coverage, Position as WirePosition, ServicesRequest, TailRequest, Want, tail_response,
@@ -13,9 +14,11 @@ use loglake_model::{Clock, Service, TenantId, line};
 use parking_lot::Mutex;
 use tonic::transport::{Channel, Endpoint};
 use tonic::{Request, Status};
+use tower::service_fn;
 
 use crate::order::Position;
 use crate::query::Query;
+use crate::surroundings::Dial;
 use crate::tail_ask::{Count, TailAsk, TailPart, TailRow};
 
 const CONNECT: Duration = Duration::from_secs(1);
@@ -49,11 +52,12 @@ pub(crate) struct TailClient {
     clock: Arc<dyn Clock>,
     incarnation: u32,
     channels: Mutex<HashMap<String, Channel>>,
+    dial: Option<Dial>,
 }
 
 impl TailClient {
-    pub(crate) fn new(key: InternalKey, clock: Arc<dyn Clock>, incarnation: u32) -> Self {
-        Self { key, clock, incarnation, channels: Mutex::default() }
+    pub(crate) fn new(key: InternalKey, clock: Arc<dyn Clock>, incarnation: u32, dial: Option<Dial>) -> Self {
+        Self { key, clock, incarnation, channels: Mutex::default(), dial }
     }
 
     /// Asks the owner at `address` for `wants`. The answer has one coverage for each, in their order, with what belongs to it;
@@ -83,14 +87,20 @@ impl TailClient {
             return Ok(channel.clone());
         }
         let endpoint = Endpoint::from_shared(address.to_owned()).map_err(|_| NoAnswer::Address(address.to_owned()))?;
-        let channel = endpoint
+        let endpoint = endpoint
             .connect_timeout(CONNECT)
             .tcp_nodelay(true)
             .initial_stream_window_size(4 << 20)
             .initial_connection_window_size(16 << 20)
             .http2_keep_alive_interval(Duration::from_secs(10))
-            .keep_alive_timeout(Duration::from_secs(5))
-            .connect_lazy();
+            .keep_alive_timeout(Duration::from_secs(5));
+        let channel = match self.dial.clone() {
+            None => endpoint.connect_lazy(),
+            Some(dial) => endpoint.connect_with_connector_lazy(service_fn(move |address| {
+                let dialled = dial(address);
+                async move { Ok::<_, std::io::Error>(TokioIo::new(dialled.await?)) }
+            })),
+        };
         if channels.len() >= MAX_CHANNELS {
             channels.clear();
         }
