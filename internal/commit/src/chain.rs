@@ -3,14 +3,18 @@ use std::time::Duration;
 
 use bytes::Bytes;
 use futures_util::{StreamExt as _, TryStreamExt as _, stream};
-use loglake_model::ErrorKind;
-use loglake_store::{Create, ObjectStore, list_all};
+use loglake_model::{ChunkMeta, ErrorKind};
+use loglake_store::{Create, Object, ObjectStore, list_all};
 
-use crate::keys::{chain_folder, checkpoint_prefix, entry_key, entry_seq};
-use crate::{ChainState, Entry, Error, MAX_ENTRY_BYTES};
+use crate::keys::{chain_folder, checkpoint_key, checkpoint_prefix, checkpoint_seq, entry_key, entry_seq};
+use crate::{
+    ChainState, Checkpoint, Entry, Error, MAX_CHECKPOINT_BYTES, MAX_ENTRY_BYTES, MAX_SEGMENT_BYTES, SegmentRef, segment,
+};
 
 /// How many entries are fetched at a time.
 const FETCHES: usize = 16;
+/// How many segments are fetched and unpacked at a time.
+const SEGMENT_FETCHES: usize = 4;
 /// How often a chain that changes under the reader is read again.
 const READ_ATTEMPTS: usize = 20;
 /// The first wait between attempts at a doubtful claim; doubles up to [`CLAIM_WAIT_MAX`].
@@ -36,7 +40,8 @@ impl std::fmt::Debug for Chain {
 pub enum Claim {
     /// The entry is in the chain; its stored bytes have this hash.
     Won(String),
-    /// Another entry stands at that number: read the chain again, never go on from what is there.
+    /// Another entry stands at that number, or the chain is folded past it: read the chain again, never go on from what is
+    /// there.
     Lost,
 }
 
@@ -53,80 +58,174 @@ impl Chain {
         self.partition
     }
 
-    /// Reads the whole chain.
+    /// Reads the whole chain: the newest checkpoint, then the entries after it.
     ///
-    /// LIST the checkpoints, LIST and GET the entries, LIST the checkpoints again: a torn read would see an entry that a
-    /// zombie made anew below a fold.
+    /// LIST the checkpoints, take the newest; LIST and GET the entries after it; LIST the checkpoints again, and start again
+    /// when there is a newer one or something was not there any more: a torn read would see an entry that a zombie made
+    /// anew below a fold. What comes back is what the chain was at the moment of the last GET.
     ///
     /// # Errors
-    /// `Corrupt` when it breaks the protocol; `Unsupported` when a newer program folded it; `Unavailable`.
+    /// `Corrupt` when it breaks the protocol; `Unsupported` when a newer program wrote of it; `Unavailable`.
     pub async fn read(&self) -> Result<ChainState, Error> {
-        let mut state = ChainState::default();
-        for (entry, hash) in self.entries_after(0).await? {
-            state.follow(&entry_key(&self.folder, entry.seq), &entry, hash)?;
+        for _ in 0..READ_ATTEMPTS {
+            let base = self.newest_checkpoint().await?;
+            let Some(mut state) = self.state_at(base).await? else { continue };
+            let Some(entries) = self.settled_entries(base, base.unwrap_or(0)).await? else { continue };
+            for (entry, hash) in entries {
+                state.follow(&entry_key(&self.folder, entry.seq), &entry, hash)?;
+            }
+            return Ok(state);
         }
-        Ok(state)
+        Err(Error::Unsettled { partition: self.partition })
     }
 
-    /// Reads the entries after number `seq`, ascending, each with the hash of its stored bytes.
+    /// Reads the entries after number `seq`, ascending, each with the hash of its stored bytes; `None` when the chain is
+    /// folded past `seq`: then only [`Chain::read`] tells.
     ///
     /// # Errors
     /// As [`Chain::read`].
-    pub async fn entries_after(&self, seq: u64) -> Result<Vec<(Entry, String)>, Error> {
+    pub async fn entries_after(&self, seq: u64) -> Result<Option<Vec<(Entry, String)>>, Error> {
         for _ in 0..READ_ATTEMPTS {
-            self.refuse_checkpoints().await?;
-            if let Some(entries) = self.try_entries_after(seq).await? {
-                self.refuse_checkpoints().await?;
-                return Ok(entries);
+            let newest = self.newest_checkpoint().await?;
+            if newest.is_some_and(|newest| newest > seq) {
+                return Ok(None);
+            }
+            if let Some(entries) = self.settled_entries(newest, seq).await? {
+                return Ok(Some(entries));
             }
         }
         Err(Error::Unsettled { partition: self.partition })
     }
 
-    /// One attempt; `None` when an entry vanished between LIST and GET.
-    async fn try_entries_after(&self, seq: u64) -> Result<Option<Vec<(Entry, String)>>, Error> {
+    /// The numbers of the checkpoints in the bucket, ascending: the last one counts.
+    ///
+    /// # Errors
+    /// `Unsupported` when a newer program wrote one under a name of its own; `Unavailable`.
+    pub async fn checkpoints(&self) -> Result<Vec<u64>, Error> {
+        let listed = list_all(self.store.as_ref(), &checkpoint_prefix(&self.folder)).await?;
+        let number = |object: Object| {
+            checkpoint_seq(&self.folder, &object.key)
+                .ok_or(Error::Newer { key: object.key, what: "its name".to_owned() })
+        };
+        listed.into_iter().map(number).collect()
+    }
+
+    pub(crate) async fn newest_checkpoint(&self) -> Result<Option<u64>, Error> {
+        Ok(self.checkpoints().await?.pop())
+    }
+
+    /// Reads checkpoint `seq`; `None` when it is not there.
+    ///
+    /// # Errors
+    /// `Corrupt`, `Unsupported`, `Unavailable`.
+    pub async fn checkpoint(&self, seq: u64) -> Result<Option<Checkpoint>, Error> {
+        let key = checkpoint_key(&self.folder, seq);
+        let bytes = self.get(&key, MAX_CHECKPOINT_BYTES).await?;
+        bytes.map(|bytes| Checkpoint::decode(&key, seq, &bytes)).transpose()
+    }
+
+    /// Reads the segment that `of` names; `None` when it is not there.
+    ///
+    /// # Errors
+    /// `Corrupt`, `Unsupported`, `Unavailable`.
+    pub async fn segment(&self, of: &SegmentRef) -> Result<Option<Vec<ChunkMeta>>, Error> {
+        let Some(bytes) = self.get(&of.key, MAX_SEGMENT_BYTES).await? else { return Ok(None) };
+        let of = of.clone();
+        let decoded = tokio::task::spawn_blocking(move || segment::decode(&of, &bytes)).await;
+        decoded.map_err(|error| Error::Corrupt { key: "segment".to_owned(), what: error.to_string() })?.map(Some)
+    }
+
+    /// Reads entry `seq` with the hash of its stored bytes; `None` when it is not there. Below the newest checkpoint what is
+    /// there may be a left-over that never counted.
+    ///
+    /// # Errors
+    /// `Corrupt`, `Unsupported`, `Unavailable`.
+    pub async fn entry(&self, seq: u64) -> Result<Option<(Entry, String)>, Error> {
+        let key = entry_key(&self.folder, seq);
+        let bytes = self.get(&key, MAX_ENTRY_BYTES).await?;
+        bytes.map(|bytes| Ok((Entry::decode(&key, seq, &bytes)?, Entry::hash(&bytes)))).transpose()
+    }
+
+    /// The folder that all objects of the chain lie in, with its closing slash: entries, then checkpoints, then segments.
+    #[must_use]
+    pub fn folder(&self) -> &str {
+        &self.folder
+    }
+
+    pub(crate) fn store(&self) -> &dyn ObjectStore {
+        self.store.as_ref()
+    }
+
+    /// The state at checkpoint `base` (none: the empty chain); `None` when a part of it is gone: a newer one is there.
+    async fn state_at(&self, base: Option<u64>) -> Result<Option<ChainState>, Error> {
+        let Some(seq) = base else { return Ok(Some(ChainState::default())) };
+        let key = checkpoint_key(&self.folder, seq);
+        let Some(checkpoint) = self.checkpoint(seq).await? else { return Ok(None) };
+        let reads = checkpoint.segments.clone().into_iter();
+        let mut reads = stream::iter(reads)
+            .map(|of| async move {
+                let read = self.segment(&of).await;
+                (of, read)
+            })
+            .buffered(SEGMENT_FETCHES);
+        let mut chunks = Vec::with_capacity(checkpoint.segments.len());
+        while let Some((of, read)) = reads.next().await {
+            match read? {
+                Some(read) => chunks.push(read),
+                None if self.newest_checkpoint().await? != base => return Ok(None),
+                None => {
+                    let what = format!("checkpoint {seq} names it, and it is not there");
+                    return Err(Error::Corrupt { key: of.key, what });
+                }
+            }
+        }
+        drop(reads);
+        ChainState::at(&key, checkpoint, chunks).map(Some)
+    }
+
+    /// The entries after `seq`, if `newest` is still the newest checkpoint once they are read; `None` to start again.
+    async fn settled_entries(&self, newest: Option<u64>, seq: u64) -> Result<Option<Vec<(Entry, String)>>, Error> {
         let mut seqs = Vec::new();
         let mut after = entry_key(&self.folder, seq);
         loop {
             let page = self.store.list(&self.folder, Some(&after)).await?;
             let Some(last) = page.objects.last() else { break };
             after.clone_from(&last.key);
+            let before = seqs.len();
             seqs.extend(page.objects.iter().filter_map(|object| entry_seq(&self.folder, &object.key)));
-            if !page.has_more {
+            // Entries come first: after them there are only checkpoints and segments.
+            if !page.has_more || seqs.len() - before < page.objects.len() {
                 break;
             }
         }
-        for (at, found) in seqs.iter().enumerate() {
-            let expected = seq + 1 + at as u64;
-            if *found != expected {
-                let key = entry_key(&self.folder, expected);
-                return Err(Error::Corrupt { key, what: format!("it is missing, but entry {found} is there") });
-            }
+        let hole = seqs.iter().copied().zip(seq + 1..).find(|(found, expected)| found != expected);
+        let mut entries = Some(Vec::new());
+        if hole.is_none() {
+            let reads = stream::iter(seqs).map(|seq| self.entry(seq)).buffered(FETCHES);
+            let read: Vec<Option<(Entry, String)>> = reads.try_collect().await?;
+            entries = read.into_iter().collect();
         }
-        let fetched: Vec<Option<(Entry, String)>> =
-            stream::iter(seqs).map(|seq| self.get_entry(seq)).buffered(FETCHES).try_collect().await?;
-        Ok(fetched.into_iter().collect())
+        if self.newest_checkpoint().await? != newest {
+            return Ok(None);
+        }
+        if let Some((found, expected)) = hole {
+            // Not the work of a folder: it would have left a newer checkpoint.
+            let key = entry_key(&self.folder, expected);
+            return Err(Error::Corrupt { key, what: format!("it is missing, but entry {found} is there") });
+        }
+        Ok(entries)
     }
 
     /// Whether entry `seq` is in the bucket.
     pub(crate) async fn has_entry(&self, seq: u64) -> Result<bool, Error> {
-        Ok(self.get_entry(seq).await?.is_some())
+        Ok(self.entry(seq).await?.is_some())
     }
 
-    async fn get_entry(&self, seq: u64) -> Result<Option<(Entry, String)>, Error> {
-        let key = entry_key(&self.folder, seq);
-        match self.store.get(&key, MAX_ENTRY_BYTES as u64).await {
-            Ok(bytes) => Ok(Some((Entry::decode(&key, seq, &bytes)?, Entry::hash(&bytes)))),
+    async fn get(&self, key: &str, max_bytes: usize) -> Result<Option<Bytes>, Error> {
+        match self.store.get(key, max_bytes as u64).await {
+            Ok(bytes) => Ok(Some(bytes)),
             Err(error) if error.kind() == ErrorKind::NotFound => Ok(None),
             Err(error) => Err(error.into()),
-        }
-    }
-
-    /// This program does not fold chains yet; one that does has moved the truth to where this one does not look.
-    async fn refuse_checkpoints(&self) -> Result<(), Error> {
-        match list_all(self.store.as_ref(), &checkpoint_prefix(&self.folder)).await?.pop() {
-            Some(checkpoint) => Err(Error::Newer { key: checkpoint.key, what: "a folded chain".to_owned() }),
-            None => Ok(()),
         }
     }
 
@@ -136,16 +235,16 @@ impl Chain {
     ///
     /// # Errors
     /// `TooLarge`; `Forbidden`, `Exhausted` and the like when the store refuses for certain; `Unsupported` when a newer
-    /// program folded the chain.
+    /// program wrote of the chain.
     pub async fn claim(&self, entry: &Entry) -> Result<Claim, Error> {
         let key = entry_key(&self.folder, entry.seq);
         let body = Bytes::from(entry.encode()?);
         let mut wait = CLAIM_WAIT;
         loop {
             match self.store.create(&key, body.clone()).await {
-                Ok(Create::Created) => return self.won(&body).await,
+                Ok(Create::Created) => return self.won(entry.seq, &body).await,
                 Ok(Create::Exists | Create::Unknown) => match self.store.get(&key, MAX_ENTRY_BYTES as u64).await {
-                    Ok(there) if there == body => return self.won(&body).await,
+                    Ok(there) if there == body => return self.won(entry.seq, &body).await,
                     Ok(there) => {
                         let winner = Entry::decode(&key, entry.seq, &there)?;
                         tracing::info!(
@@ -172,12 +271,22 @@ impl Chain {
         }
     }
 
-    /// An own entry at its key has won only if the chain was not folded past it in the meantime.
-    async fn won(&self, body: &[u8]) -> Result<Claim, Error> {
+    /// An own entry at its key has won only if no checkpoint stands at or above it: a key that was folded away is created
+    /// again without a refusal, and means nothing.
+    async fn won(&self, seq: u64, body: &[u8]) -> Result<Claim, Error> {
         let mut wait = CLAIM_WAIT;
         loop {
-            match self.refuse_checkpoints().await {
-                Ok(()) => return Ok(Claim::Won(Entry::hash(body))),
+            match self.newest_checkpoint().await {
+                Ok(Some(checkpoint)) if checkpoint >= seq => {
+                    tracing::info!(
+                        partition = self.partition,
+                        seq,
+                        checkpoint,
+                        "claim lost: the chain is folded past it"
+                    );
+                    return Ok(Claim::Lost);
+                }
+                Ok(_) => return Ok(Claim::Won(Entry::hash(body))),
                 Err(error) if error.kind().is_retryable() => {
                     tracing::warn!(partition = self.partition, %error, "checking a claim, trying again");
                 }

@@ -1,4 +1,4 @@
-use loglake_index::{Change, SessionChange, Watermark};
+use loglake_index::{Change, Gap, SessionChange, Watermark};
 use loglake_model::ChunkMeta;
 use serde::{Deserialize, Serialize};
 use sha2::{Digest, Sha256};
@@ -58,18 +58,6 @@ pub struct QuarantineRef {
     pub offsets: Vec<u64>,
 }
 
-/// Offsets that no chunk will ever hold, by an explicit decision.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(deny_unknown_fields)]
-pub struct Gap {
-    /// The first offset lost.
-    pub from: u64,
-    /// The first offset after the gap.
-    pub to: u64,
-    /// Why.
-    pub reason: String,
-}
-
 impl Entry {
     /// The stored bytes. The same entry always gives the same bytes, so a retry sends what the first attempt did.
     ///
@@ -79,7 +67,7 @@ impl Entry {
         let bytes = serde_json::to_vec(self)
             .map_err(|error| Error::Corrupt { key: format!("entry {}", self.seq), what: error.to_string() })?;
         if bytes.len() > MAX_ENTRY_BYTES {
-            return Err(Error::TooLarge { bytes: bytes.len(), max: MAX_ENTRY_BYTES });
+            return Err(Error::TooLarge { what: "entry", bytes: bytes.len(), max: MAX_ENTRY_BYTES });
         }
         Ok(bytes)
     }
@@ -89,15 +77,8 @@ impl Entry {
     /// # Errors
     /// `Newer` for a later version, `Corrupt` for everything else that is not such an entry.
     pub fn decode(key: &str, seq: u64, bytes: &[u8]) -> Result<Self, Error> {
-        #[derive(Deserialize)]
-        struct Version {
-            version: u32,
-        }
         let corrupt = |what: String| Error::Corrupt { key: key.to_owned(), what };
-        let Version { version } = serde_json::from_slice(bytes).map_err(|error| corrupt(error.to_string()))?;
-        if version > ENTRY_VERSION {
-            return Err(Error::Newer { key: key.to_owned(), what: format!("entry version {version}") });
-        }
+        crate::version::check(key, "entry", ENTRY_VERSION, bytes)?;
         let entry: Self = serde_json::from_slice(bytes).map_err(|error| corrupt(error.to_string()))?;
         if entry.seq != seq {
             return Err(corrupt(format!("it says that it is entry {}", entry.seq)));
@@ -123,6 +104,7 @@ impl Entry {
             adds: self.adds.clone(),
             removes: self.removes.clone(),
             sessions: self.sessions.clone(),
+            gap: self.gap.clone(),
         }
     }
 

@@ -25,9 +25,11 @@ pub enum Error {
         /// What this program does not know.
         what: String,
     },
-    /// An entry has outgrown its limit.
-    #[error("an entry of {bytes} bytes is over the limit of {max} bytes")]
+    /// An object of the chain has outgrown its limit.
+    #[error("a {what} of {bytes} bytes is over the limit of {max} bytes")]
     TooLarge {
+        /// Entry, checkpoint or segment.
+        what: &'static str,
         /// Its size.
         bytes: usize,
         /// The limit.

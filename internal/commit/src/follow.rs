@@ -19,8 +19,8 @@ pub async fn apply(chain: &Chain, index: &dyn ChunkIndex, entry: &Entry) -> Resu
     }
 }
 
-/// Brings the index to the chain's tail: entry by entry where it has a watermark, by a rebuild where it has none. Returns
-/// the watermark it is at, which is at or past the tail as it was when the call came.
+/// Brings the index to the chain's tail: entry by entry where it has a watermark, by a rebuild where it has none or one that
+/// the chain is folded past. Returns the watermark it is at, which is at or past the tail as it was when the call came.
 ///
 /// # Errors
 /// `Corrupt` when the index knows entries that the bucket does not have; `Unavailable`.
@@ -57,9 +57,12 @@ async fn rebuild(chain: &Chain, index: &dyn ChunkIndex) -> Result<Option<Waterma
 
 /// Applies the entries past `watermark`; `None` when the index changed under it.
 async fn follow(chain: &Chain, index: &dyn ChunkIndex, watermark: Watermark) -> Result<Option<Watermark>, Error> {
-    let entries = chain.entries_after(watermark.seq).await?;
+    let Some(entries) = chain.entries_after(watermark.seq).await? else {
+        // What the index lacks is folded away: its state is replaced as a whole, only forwards.
+        return rebuild(chain, index).await;
+    };
     if entries.is_empty() && watermark.seq > 0 {
-        if chain.has_entry(watermark.seq).await? {
+        if chain.newest_checkpoint().await? == Some(watermark.seq) || chain.has_entry(watermark.seq).await? {
             return Ok(Some(watermark));
         }
         let chain_seq = chain.read().await?.tail.seq;

@@ -7,24 +7,38 @@
 //! ```text
 //! commits/<cluster>/incarnations/<k>.json                          the k-th life of the topic
 //! commits/<cluster>/<k>/<partition, 5 digits>/<seq, 20 digits>.json   entry seq of the partition's chain, from 1
-//! commits/<cluster>/<k>/<partition, 5 digits>/checkpoint-<seq>.json   the chain folded up to seq
+//! commits/<cluster>/<k>/<partition, 5 digits>/checkpoint-<seq, 20 digits>.json   the chain folded up to seq
+//! commits/<cluster>/<k>/<partition, 5 digits>/segment-<day>-<seq>-<nonce>.json.gz   live chunks of one day of it
 //! quarantine/<cluster>/<k>/<partition, 5 digits>/<seq>-<nonce>.ndjson.gz   messages that could not be read
 //! ```
 //!
-//! Start with [`Chain`]; [`catch_up`] keeps the index up with it.
+//! Start with [`Chain`]; [`catch_up`] keeps the index up with it. Folding is in `fold.rs`, cleaning in `sweep.rs` and
+//! `collect.rs`.
 
 mod chain;
+mod checkpoint;
+mod collect;
 mod entry;
 mod error;
+mod fold;
 mod follow;
 mod incarnation;
 mod keys;
+mod segment;
 mod state;
+mod sweep;
+mod version;
 
 pub use chain::{Chain, Claim};
-pub use entry::{ENTRY_VERSION, Entry, Gap, MAX_ENTRY_BYTES, QuarantineRef, TARGET_ENTRY_BYTES};
+pub use checkpoint::{CHECKPOINT_VERSION, Checkpoint, MAX_CHECKPOINT_BYTES, Quarantined, Removed};
+pub use collect::{Named, TARGET_SLACK};
+pub use entry::{ENTRY_VERSION, Entry, MAX_ENTRY_BYTES, QuarantineRef, TARGET_ENTRY_BYTES};
 pub use error::Error;
+pub use fold::{FOLD_SLACK, Fold, Folded};
 pub use follow::{apply, catch_up};
 pub use incarnation::{first_partitions, incarnation};
-pub use keys::{chunk_key, quarantine_key};
+pub use keys::{Origin, chunk_key, chunk_origin, quarantine_key, quarantine_origin, quarantine_prefix};
+pub use loglake_index::Gap;
+pub use segment::{MAX_SEGMENT_BYTES, MAX_SEGMENT_CHUNKS, MAX_SEGMENT_JSON_BYTES, SEGMENT_VERSION, SegmentRef};
 pub use state::{ChainState, Tail};
+pub use sweep::Swept;

@@ -133,12 +133,16 @@ async fn a_chain_that_breaks_the_protocol_is_named() {
 }
 
 #[tokio::test]
-async fn a_folded_chain_is_left_to_the_program_that_folded_it() {
-    let store: Arc<dyn ObjectStore> = Arc::new(MemoryStore::new());
-    let chain = Chain::new(Arc::clone(&store), "default", 0, 0);
-    store.put("commits/default/0/00000/checkpoint-00000000000000000001.json", Bytes::from_static(b"{}")).await.unwrap();
-    assert!(matches!(chain.read().await, Err(Error::Newer { .. })));
-    assert!(matches!(chain.claim(&entry(1, 0, 1, Vec::new(), "one")).await, Err(Error::Newer { .. })));
+async fn what_a_newer_program_folded_is_left_to_it() {
+    for (name, body) in [
+        ("checkpoint-00000000000000000001.json", r#"{"version":2}"#),
+        ("checkpoint-v2-00000000000000000001.json", "{}"),
+    ] {
+        let store: Arc<dyn ObjectStore> = Arc::new(MemoryStore::new());
+        let chain = Chain::new(Arc::clone(&store), "default", 0, 0);
+        store.put(&format!("commits/default/0/00000/{name}"), Bytes::from_static(body.as_bytes())).await.unwrap();
+        assert!(matches!(chain.read().await, Err(Error::Newer { .. })), "{name}");
+    }
 }
 
 #[tokio::test]

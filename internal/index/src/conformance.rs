@@ -20,7 +20,7 @@ pub use self::entries::*;
 pub use self::leases::*;
 pub use self::queries::*;
 pub use self::rebuilds::*;
-use crate::{Apply, Change, ChunkIndex, ChunkQuery, PartitionChunks, SessionChange, Snapshot, Watermark};
+use crate::{Apply, Change, ChunkIndex, ChunkQuery, Gap, PartitionChunks, SessionChange, Snapshot, Watermark};
 
 const HOUR_NS: i64 = Window::HOUR_NS;
 /// Somewhere in 2023, at the start of an hour.
@@ -43,6 +43,7 @@ pub async fn all(index: Arc<dyn ChunkIndex>) {
     writers_may_race(Arc::clone(&index), 112).await;
     readers_see_whole_entries(Arc::clone(&index), 113).await;
     sessions_are_kept(&*index, 114).await;
+    gaps_stay(&*index, 117).await;
     contradictory_chunks_are_refused(&*index, 115).await;
     many_chunks_are_kept(&*index, 116).await;
     leases_have_one_holder(&*index).await;
@@ -91,7 +92,7 @@ fn chunk_in(tenant: &str, name: &str, window: Window, min_ns: i64, max_ns: i64, 
 }
 
 fn change(seq: u64, next: u64, adds: &[ChunkMeta], removes: &[ChunkMeta]) -> Change {
-    Change { seq, next, adds: adds.to_vec(), removes: removes.to_vec(), sessions: Vec::new() }
+    Change { seq, next, adds: adds.to_vec(), removes: removes.to_vec(), sessions: Vec::new(), gap: None }
 }
 
 /// Makes `partition` an index of an empty chain.
@@ -105,7 +106,12 @@ async fn rebuild(index: &dyn ChunkIndex, partition: u32, seq: u64, live: &[Chunk
 }
 
 fn snapshot(seq: u64, live: &[ChunkMeta]) -> Snapshot {
-    Snapshot { watermark: Watermark { seq, next: seq * 10 }, live: live.to_vec(), sessions: Vec::new() }
+    Snapshot {
+        watermark: Watermark { seq, next: seq * 10 },
+        live: live.to_vec(),
+        sessions: Vec::new(),
+        gaps: Vec::new(),
+    }
 }
 
 async fn apply(index: &dyn ChunkIndex, partition: u32, change: Change) {

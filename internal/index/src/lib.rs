@@ -20,6 +20,6 @@ pub use error::Error;
 #[cfg(feature = "redis")]
 pub use redis::RedisIndex;
 pub use traits::{
-    Apply, Change, ChunkIndex, ChunkQuery, Lease, PartitionChunks, RebuildToken, ServiceStats, SessionChange, Snapshot,
-    Watermark, service_stats,
+    Apply, Change, ChunkIndex, ChunkQuery, Gap, Lease, MAX_GAPS, PartitionChunks, RebuildToken, ServiceStats,
+    SessionChange, Snapshot, Watermark, service_stats,
 };

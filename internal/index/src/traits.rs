@@ -29,6 +29,44 @@ pub struct Change {
     pub removes: Vec<ChunkMeta>,
     /// Changes of client sessions.
     pub sessions: Vec<SessionChange>,
+    /// Offsets that the entry gives up.
+    pub gap: Option<Gap>,
+}
+
+/// Offsets that no chunk will ever hold: they were lost, and going on without them was decided.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Gap {
+    /// The first offset lost.
+    pub from: u64,
+    /// The first offset after the gap.
+    pub to: u64,
+    /// When it was given up, ns UTC: the records lost were received before.
+    pub at_ns: i64,
+    /// Why.
+    pub reason: String,
+}
+
+/// The most gaps that are kept of a partition.
+pub const MAX_GAPS: usize = 64;
+
+impl Gap {
+    /// Adds `gap`, which lies above all of `gaps`: gaps that touch become one, and past [`MAX_GAPS`] the two that lie
+    /// closest do, so that more is called lost than was, never less.
+    pub fn add(gaps: &mut Vec<Self>, gap: Self) {
+        gaps.push(gap);
+        let joins = |pair: &[Self]| pair[1].from.saturating_sub(pair[0].to);
+        loop {
+            let closest = (1..gaps.len()).min_by_key(|at| joins(&gaps[at - 1..=*at]));
+            let Some(at) = closest.filter(|at| gaps.len() > MAX_GAPS || joins(&gaps[at - 1..=*at]) == 0) else {
+                return;
+            };
+            let later = gaps.remove(at);
+            let earlier = &mut gaps[at - 1];
+            (earlier.to, earlier.at_ns) = (earlier.to.max(later.to), earlier.at_ns.max(later.at_ns));
+            earlier.reason = later.reason;
+        }
+    }
 }
 
 /// A change of one client session's state: see `commit-protocol` in ARCHITECTURE.md, "From the client".
@@ -58,6 +96,8 @@ pub struct Snapshot {
     pub live: Vec<ChunkMeta>,
     /// The states of all sessions there.
     pub sessions: Vec<SessionChange>,
+    /// All gaps there, ascending.
+    pub gaps: Vec<Gap>,
 }
 
 /// Proof that a rebuild was begun before the chain was read.
@@ -85,6 +125,8 @@ pub struct PartitionChunks {
     pub watermark: Option<Watermark>,
     /// The chunks that may hold what was asked for, in no order.
     pub chunks: Vec<ChunkMeta>,
+    /// The partition's gaps, ascending, whatever was asked for.
+    pub gaps: Vec<Gap>,
 }
 
 /// A service of a tenant, as the chunks tell.
@@ -206,4 +248,32 @@ pub fn service_stats<'a>(chunks: impl IntoIterator<Item = &'a ChunkMeta>) -> Vec
         stats.last_ns = stats.last_ns.max(chunk.max_ns);
     }
     by_name.into_values().collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn gap(from: u64, to: u64) -> Gap {
+        Gap { from, to, at_ns: to.cast_signed(), reason: format!("{from}") }
+    }
+
+    #[test]
+    fn gaps_that_touch_become_one_and_there_are_never_many() {
+        let mut gaps = Vec::new();
+        for (from, to) in [(0, 5), (5, 9), (20, 30)] {
+            Gap::add(&mut gaps, gap(from, to));
+        }
+        assert_eq!(gaps, [Gap { reason: "5".to_owned(), ..gap(0, 9) }, gap(20, 30)]);
+        let mut gaps = Vec::new();
+        for n in 0..MAX_GAPS as u64 + 20 {
+            Gap::add(&mut gaps, gap(n * 100 + n % 7, n * 100 + 50));
+        }
+        assert_eq!(gaps.len(), MAX_GAPS);
+        for n in 0..MAX_GAPS as u64 + 20 {
+            let covers = |gap: &&Gap| gap.from <= n * 100 + n % 7 && gap.to >= n * 100 + 50;
+            assert_eq!(gaps.iter().filter(covers).count(), 1, "{n}");
+        }
+        assert!(gaps.is_sorted_by(|a, b| a.to < b.from));
+    }
 }

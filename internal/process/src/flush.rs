@@ -11,7 +11,9 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use futures_util::{StreamExt as _, TryStreamExt as _, stream};
-use loglake_commit::{Chain, Claim, ENTRY_VERSION, Entry, QuarantineRef, Tail, chunk_key, quarantine_key};
+use loglake_commit::{
+    Chain, Claim, ENTRY_VERSION, Entry, QuarantineRef, TARGET_SLACK, Tail, chunk_key, quarantine_key,
+};
 use loglake_model::ChunkMeta;
 use tokio::time::Instant;
 
@@ -23,8 +25,7 @@ use crate::shared::Shared;
 
 /// Chunks that are built or on their way to the store at a time, a partition.
 const UPLOADS: usize = 8;
-/// A chunk may be claimed under a number this far above the one in its key; past it the collector may take it for a left-over.
-const TARGET_SLACK: u64 = 1_000;
+
 const WAIT: Duration = Duration::from_millis(100);
 const WAIT_MAX: Duration = Duration::from_secs(5);
 

@@ -346,7 +346,7 @@ async fn what_cannot_be_read_goes_to_quarantine_and_the_partition_moves_on() {
     running.stop().await;
     assert_eq!(world.committed().await.len(), 40);
     let chain = Chain::new(Arc::clone(&world.store) as _, "default", 0, 0);
-    let quarantine = chain.entries_after(0).await.unwrap().remove(0).0.quarantine.unwrap();
+    let quarantine = chain.entries_after(0).await.unwrap().unwrap().remove(0).0.quarantine.unwrap();
     assert_eq!(quarantine.offsets, [0]);
     let object = world.store.get(&quarantine.key, 1 << 20).await.unwrap();
     assert_eq!((object.len() as u64, crc32c::crc32c(&object)), (quarantine.length, quarantine.checksum));

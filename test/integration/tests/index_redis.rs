@@ -31,12 +31,13 @@ async fn command(server: &Native, words: &[&str]) -> redis::Value {
 
 fn entry(seq: u64) -> Change {
     let session = SessionChange { session: "aa".to_owned(), state: Some(seq.to_string()) };
-    Change { seq, next: seq, adds: Vec::new(), removes: Vec::new(), sessions: vec![session] }
+    Change { seq, next: seq, adds: Vec::new(), removes: Vec::new(), sessions: vec![session], gap: None }
 }
 
 async fn begin(index: &RedisIndex) {
     let token = index.begin_rebuild(0).await.unwrap();
-    let snapshot = Snapshot { watermark: Watermark { seq: 0, next: 0 }, live: Vec::new(), sessions: Vec::new() };
+    let snapshot =
+        Snapshot { watermark: Watermark { seq: 0, next: 0 }, live: Vec::new(), sessions: Vec::new(), gaps: Vec::new() };
     assert!(index.rebuild(0, &token, &snapshot).await.unwrap());
     assert_eq!(index.apply(0, &entry(1)).await.unwrap(), Apply::Applied);
 }
@@ -74,8 +75,12 @@ async fn a_single_key_that_vanishes_is_noticed() {
         assert_eq!(index.apply(0, &entry(3)).await.unwrap(), Apply::Refused(None), "without {key}");
         assert_eq!(index.sessions(0).await.unwrap(), None);
         if key != "w" {
-            let snapshot =
-                Snapshot { watermark: Watermark { seq: 9, next: 9 }, live: Vec::new(), sessions: Vec::new() };
+            let snapshot = Snapshot {
+                watermark: Watermark { seq: 9, next: 9 },
+                live: Vec::new(),
+                sessions: Vec::new(),
+                gaps: Vec::new(),
+            };
             assert!(!index.rebuild(0, &token, &snapshot).await.unwrap(), "begun before the loss");
         }
     }

@@ -14,7 +14,7 @@ pub async fn nothing_is_applied_on_top_of_nothing(index: &dyn ChunkIndex, partit
     assert_eq!(index.watermark(partition).await.unwrap(), None);
     assert_eq!(index.sessions(partition).await.unwrap(), None);
     let answer = ask(index, partition, "t", None, TimeRange::ALL).await;
-    assert_eq!(answer, PartitionChunks { partition, watermark: None, chunks: Vec::new() });
+    assert_eq!(answer, PartitionChunks { partition, watermark: None, chunks: Vec::new(), gaps: Vec::new() });
 }
 
 /// Only the successor of the watermark is applied, once.
@@ -175,4 +175,36 @@ pub async fn readers_see_whole_entries(index: Arc<dyn ChunkIndex>, partition: u3
         seen = seq;
     }
     writer.await.unwrap();
+}
+
+/// Gaps come with every answer, whatever is asked for, survive other entries and a rebuild, and join where they touch.
+///
+/// # Panics
+/// When the index breaks a promise.
+pub async fn gaps_stay(index: &dyn ChunkIndex, partition: u32) {
+    // Past what a double holds exactly.
+    let far = (1 << 60) + 1;
+    let gap = |from, to| Gap { from, to, at_ns: 7, reason: "retention \"ran\" past\n".to_owned() };
+    begin(index, partition).await;
+    let lost = |seq: u64, from, to| Change { gap: Some(gap(from, to)), ..change(seq, to, &[], &[]) };
+    apply(index, partition, lost(1, 0, 10)).await;
+    apply(index, partition, change(2, 20, &[chunk("t", "s", T0, T0, "a")], &[])).await;
+    assert_eq!(ask(index, partition, "t", None, TimeRange::ALL).await.gaps, [gap(0, 10)]);
+    apply(index, partition, lost(3, 20, far)).await;
+    apply(index, partition, lost(4, far, far + 2)).await;
+    let all = [gap(0, 10), gap(20, far + 2)];
+    assert_eq!(ask(index, partition, "another", None, TimeRange::ALL).await.gaps, all);
+    assert_eq!(
+        index.apply(partition, &lost(4, far, far + 9)).await.unwrap(),
+        Apply::Refused(Some(Watermark { seq: 4, next: far + 2 }))
+    );
+    assert_eq!(ask(index, partition, "t", None, TimeRange::ALL).await.gaps, all);
+
+    let token = index.begin_rebuild(partition).await.unwrap();
+    let forwards = Snapshot { gaps: vec![gap(3, 4)], ..snapshot(9, &[]) };
+    assert!(index.rebuild(partition, &token, &forwards).await.unwrap());
+    assert_eq!(ask(index, partition, "t", None, TimeRange::ALL).await.gaps, [gap(3, 4)]);
+    let token = index.begin_rebuild(partition).await.unwrap();
+    assert!(index.rebuild(partition, &token, &snapshot(10, &[])).await.unwrap());
+    assert_eq!(ask(index, partition, "t", None, TimeRange::ALL).await.gaps, []);
 }

@@ -16,7 +16,7 @@ use loglake_model::{ChunkMeta, Service, TenantName, TimeRange};
 use parking_lot::Mutex;
 use serde::{Deserialize, Serialize};
 
-use crate::{Apply, Change, Error, PartitionChunks, RebuildToken, SessionChange, Snapshot, Watermark, place};
+use crate::{Apply, Change, Error, Gap, PartitionChunks, RebuildToken, SessionChange, Snapshot, Watermark, place};
 
 const ABOUT: &[u8] = b"about";
 /// The folder within the index's own; its number is the layout's version.
@@ -39,16 +39,19 @@ struct About {
 }
 
 /// A partition's watermark, as stored.
-#[derive(Clone, Copy, Debug, Serialize, Deserialize)]
+#[derive(Clone, Debug, Serialize, Deserialize)]
 struct Mark {
     seq: u64,
     next: u64,
     /// The longest window among the chunks, in minutes: how far before a range its chunks can begin.
     longest_minutes: i64,
+    /// The partition's gaps.
+    #[serde(default)]
+    gaps: Vec<Gap>,
 }
 
 impl Mark {
-    fn watermark(self) -> Watermark {
+    fn watermark(&self) -> Watermark {
         Watermark { seq: self.seq, next: self.next }
     }
 }
@@ -111,7 +114,7 @@ impl State {
     }
 
     pub(super) fn watermark(&self, partition: u32) -> Result<Option<Watermark>, Error> {
-        Ok(self.mark(&self.db.snapshot(), partition)?.map(Mark::watermark))
+        Ok(self.mark(&self.db.snapshot(), partition)?.map(|mark| mark.watermark()))
     }
 
     fn mark(&self, view: &fjall::Snapshot, partition: u32) -> Result<Option<Mark>, Error> {
@@ -143,6 +146,9 @@ impl State {
             changes.insert(key, None);
         }
         (mark.seq, mark.next) = (change.seq, change.next);
+        if let Some(gap) = &change.gap {
+            Gap::add(&mut mark.gaps, gap.clone());
+        }
         fill(&mut changes, partition, mark, &change.adds, &change.sessions)?;
         self.write(changes)?;
         Ok(Apply::Applied)
@@ -174,7 +180,8 @@ impl State {
             return Ok(false);
         }
         let mut changes = self.all_of(&view, partition)?;
-        let mark = Mark { seq: snapshot.watermark.seq, next: snapshot.watermark.next, longest_minutes: 0 };
+        let Watermark { seq, next } = snapshot.watermark;
+        let mark = Mark { seq, next, longest_minutes: 0, gaps: snapshot.gaps.clone() };
         fill(&mut changes, partition, mark, &snapshot.live, &snapshot.sessions)?;
         self.write(changes)?;
         Ok(true)
@@ -215,7 +222,7 @@ impl State {
     ) -> Result<PartitionChunks, Error> {
         let view = self.db.snapshot();
         let Some(mark) = self.mark(&view, partition)? else {
-            return Ok(PartitionChunks { partition, watermark: None, chunks: Vec::new() });
+            return Ok(PartitionChunks { partition, watermark: None, chunks: Vec::new(), gaps: Vec::new() });
         };
         let (from, to) = place::starts(range, mark.longest_minutes);
         let mut chunks = Vec::new();
@@ -257,7 +264,7 @@ impl State {
                 }
             }
         }
-        Ok(PartitionChunks { partition, watermark: Some(mark.watermark()), chunks })
+        Ok(PartitionChunks { partition, watermark: Some(mark.watermark()), chunks, gaps: mark.gaps })
     }
 }
 

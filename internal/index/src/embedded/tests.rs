@@ -8,7 +8,8 @@ fn open(dir: &Path, cluster: &str, incarnation: u32) -> EmbeddedIndex {
 
 async fn begin(index: &EmbeddedIndex, seq: u64) {
     let token = index.begin_rebuild(0).await.unwrap();
-    let snapshot = Snapshot { watermark: Watermark { seq, next: 10 }, live: Vec::new(), sessions: Vec::new() };
+    let snapshot =
+        Snapshot { watermark: Watermark { seq, next: 10 }, live: Vec::new(), sessions: Vec::new(), gaps: Vec::new() };
     assert!(index.rebuild(0, &token, &snapshot).await.unwrap());
 }
 

@@ -2,7 +2,7 @@
 //! script may change them together.
 //!
 //! ```text
-//! loglake:1:{<cluster>/<incarnation>/<partition>}:w          hash: seq, next, longest, chunks, sessions
+//! loglake:1:{<cluster>/<incarnation>/<partition>}:w          hash: seq, next, longest, chunks, sessions, gaps
 //!                                                :c          sorted set, all scores 0: <place> 01 <entry as JSON>
 //!                                                :s          hash: session → state
 //!                                                :t          string: token of a rebuild

@@ -21,7 +21,7 @@ pub use self::config::Config;
 use self::keys::PartitionKeys;
 use self::scripts::Scripts;
 use crate::{
-    Apply, Change, ChunkIndex, ChunkQuery, Error, Lease, PartitionChunks, RebuildToken, SessionChange, Snapshot,
+    Apply, Change, ChunkIndex, ChunkQuery, Error, Gap, Lease, PartitionChunks, RebuildToken, SessionChange, Snapshot,
     Watermark, place,
 };
 
@@ -105,9 +105,10 @@ impl RedisIndex {
         }
         let answer: Vec<Vec<u8>> =
             call.invoke_async(&mut self.connection.clone()).await.map_err(|error| failed("read chunks", &error))?;
-        let Some((watermark, members)) = split_watermark(&answer)? else {
-            return Ok(PartitionChunks { partition, watermark: None, chunks: Vec::new() });
+        let Some((watermark, rest)) = split_watermark(&answer)? else {
+            return Ok(PartitionChunks { partition, watermark: None, chunks: Vec::new(), gaps: Vec::new() });
         };
+        let (gaps, members) = split_gaps(rest)?;
         let mut chunks = Vec::with_capacity(members.len());
         for member in members {
             let chunk = entry(member, tenant)?;
@@ -115,7 +116,28 @@ impl RedisIndex {
                 chunks.push(chunk);
             }
         }
-        Ok(PartitionChunks { partition, watermark: Some(watermark), chunks })
+        Ok(PartitionChunks { partition, watermark: Some(watermark), chunks, gaps })
+    }
+
+    /// The watermark's script as it answers: seq, next, gaps, or nothing.
+    async fn look(&self, partition: u32) -> Result<Vec<Vec<u8>>, Error> {
+        let mut call = self.scripts.watermark.prepare_invoke();
+        call.key(&self.keys(partition).all()[..]);
+        call.invoke_async(&mut self.connection.clone()).await.map_err(|error| failed("read watermark", &error))
+    }
+
+    /// The gaps after `change`, as stored; empty when it adds none. They follow from the chain alone, and the script applies
+    /// nothing unless the watermark is the predecessor, so what was read of another moment is never written.
+    async fn gaps_with(&self, partition: u32, change: &Change) -> Result<Vec<u8>, Error> {
+        let Some(gap) = &change.gap else { return Ok(Vec::new()) };
+        let answer = self.look(partition).await?;
+        let mut gaps = match split_watermark(&answer)? {
+            Some((watermark, rest)) if watermark.seq + 1 == change.seq => split_gaps(rest)?.0,
+            // It will be refused.
+            _ => Vec::new(),
+        };
+        Gap::add(&mut gaps, gap.clone());
+        stored_gaps(&gaps)
     }
 
     async fn take(&self, name: &str, holder: &str, value: &str, ttl: Duration, by_force: bool) -> Result<Lease, Error> {
@@ -139,6 +161,7 @@ impl ChunkIndex for RedisIndex {
         let mut call = self.scripts.apply.prepare_invoke();
         call.key(&self.keys(partition).all()[..]).arg(predecessor).arg(change.seq).arg(change.next).arg(longest);
         call.arg(change.removes.len()).arg(change.adds.len()).arg(change.sessions.len() - dropped).arg(dropped);
+        call.arg(self.gaps_with(partition, change).await?);
         for chunk in &change.removes {
             call.arg(place::of(chunk)?);
         }
@@ -171,10 +194,7 @@ impl ChunkIndex for RedisIndex {
     }
 
     async fn watermark(&self, partition: u32) -> Result<Option<Watermark>, Error> {
-        let mut call = self.scripts.watermark.prepare_invoke();
-        call.key(&self.keys(partition).all()[..]);
-        let answer: Vec<Vec<u8>> =
-            call.invoke_async(&mut self.connection.clone()).await.map_err(|error| failed("read watermark", &error))?;
+        let answer = self.look(partition).await?;
         Ok(split_watermark(&answer)?.map(|(watermark, _)| watermark))
     }
 
@@ -192,7 +212,7 @@ impl ChunkIndex for RedisIndex {
         let mut call = self.scripts.rebuild.prepare_invoke();
         call.key(&keys.all()[..]).key(&staged.chunks).key(&staged.sessions);
         call.arg(&token.0).arg(snapshot.watermark.seq).arg(snapshot.watermark.next).arg(staged.longest_minutes);
-        call.arg(staged.chunk_count).arg(staged.session_count);
+        call.arg(staged.chunk_count).arg(staged.session_count).arg(stored_gaps(&snapshot.gaps)?);
         let done: u8 =
             call.invoke_async(&mut self.connection.clone()).await.map_err(|error| failed("rebuild", &error))?;
         if done != 1 {
@@ -271,6 +291,25 @@ fn split_watermark(answer: &[Vec<u8>]) -> Result<Option<Marked<'_>>, Error> {
         },
         [_] => Err(corrupt("watermark", "it is not two numbers")),
     }
+}
+
+/// Takes the gaps off what follows a watermark.
+fn split_gaps(rest: &[Vec<u8>]) -> Result<(Vec<Gap>, &[Vec<u8>]), Error> {
+    match rest {
+        [] => Err(corrupt("gaps", "the script did not answer them")),
+        [gaps, rest @ ..] if gaps.is_empty() => Ok((Vec::new(), rest)),
+        [gaps, rest @ ..] => {
+            Ok((serde_json::from_slice(gaps).map_err(|error| corrupt("gaps", &error.to_string()))?, rest))
+        }
+    }
+}
+
+/// Gaps as they are stored: JSON, nothing for none.
+fn stored_gaps(gaps: &[Gap]) -> Result<Vec<u8>, Error> {
+    if gaps.is_empty() {
+        return Ok(Vec::new());
+    }
+    serde_json::to_vec(gaps).map_err(|error| corrupt("gaps", &error.to_string()))
 }
 
 /// Reads a member of the sorted set: its place, 01, the entry.

@@ -75,7 +75,7 @@ impl ChunkIndex for FakeIndex {
                     && chunk.overlaps(query.range)
             };
             let chunks = if watermark.is_some() { chunks.into_iter().filter(wanted).collect() } else { Vec::new() };
-            PartitionChunks { partition: *partition, watermark, chunks }
+            PartitionChunks { partition: *partition, watermark, chunks, gaps: Vec::new() }
         };
         Ok(query.partitions.iter().map(of).collect())
     }

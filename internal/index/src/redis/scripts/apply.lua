@@ -1,5 +1,5 @@
 -- ARGV: predecessor's seq, seq, next, longest window among the adds, number of removes, of adds, of changed sessions, of
--- dropped sessions; then the places removed; then place and entry of each add; then name and state of each changed session;
+-- dropped sessions, all gaps there are with this one ('' without a new one); then the places removed; then place and entry of each add; then name and state of each changed session;
 -- then the names of dropped ones.
 --
 -- Returns {'applied'}; {'lost'} without a watermark; {'refused', seq, next} when that is not the predecessor; {'lacks', place}
@@ -9,7 +9,7 @@ if not mark then return {'lost'} end
 if mark[1] ~= ARGV[1] then return {'refused', mark[1], mark[2]} end
 
 local removes, adds, changed, dropped = tonumber(ARGV[5]), tonumber(ARGV[6]), tonumber(ARGV[7]), tonumber(ARGV[8])
-local at = 9
+local at = 10
 
 -- All looks come before the first write: nothing is ever half done.
 for n = 0, removes - 1 do
@@ -49,4 +49,5 @@ end
 local longest = math.max(tonumber(mark[3]), tonumber(ARGV[4]))
 redis.call('HSET', KEYS[1], 'seq', ARGV[2], 'next', ARGV[3], 'longest', longest,
   'chunks', redis.call('ZCARD', KEYS[2]), 'sessions', redis.call('HLEN', KEYS[3]))
+if ARGV[9] ~= '' then redis.call('HSET', KEYS[1], 'gaps', ARGV[9]) end
 return {'applied'}

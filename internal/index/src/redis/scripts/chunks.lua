@@ -1,10 +1,10 @@
 -- ARGV: the place that all of a tenant begin with; first and last minute of the range, both included, shifted; whether
 -- only some services are asked for, 1 or 0; then the places that these begin with.
 --
--- Returns {seq, next, entry with its place, …} or {}.
+-- Returns {seq, next, gaps, entry with its place, …} or {}.
 local mark = look()
 if not mark then return {} end
-local found = {mark[1], mark[2]}
+local found = {mark[1], mark[2], mark[6] or ''}
 
 local tenant = ARGV[1]
 -- A chunk of a range may stand in a window that began before it, by the longest window at most.

@@ -9,7 +9,7 @@ local function drop()
 end
 
 local function look()
-  local mark = redis.call('HMGET', KEYS[1], 'seq', 'next', 'longest', 'chunks', 'sessions')
+  local mark = redis.call('HMGET', KEYS[1], 'seq', 'next', 'longest', 'chunks', 'sessions', 'gaps')
   if not mark[1] then return false end
   if tonumber(mark[4]) ~= redis.call('ZCARD', KEYS[2]) or tonumber(mark[5]) ~= redis.call('HLEN', KEYS[3]) then
     return drop()

@@ -1,5 +1,5 @@
 -- KEYS 5 and 6: chunks and sessions as they were put aside. ARGV: token, seq, next, longest window, how many chunks and
--- sessions there must be.
+-- sessions there must be, gaps ('' for none).
 --
 -- Returns 1 when they are visible now, else 0.
 local mark = look()
@@ -19,4 +19,5 @@ if sessions > 0 then
   redis.call('RENAME', KEYS[6], KEYS[3])
 end
 redis.call('HSET', KEYS[1], 'seq', ARGV[2], 'next', ARGV[3], 'longest', ARGV[4], 'chunks', chunks, 'sessions', sessions)
+if ARGV[7] ~= '' then redis.call('HSET', KEYS[1], 'gaps', ARGV[7]) end
 return 1

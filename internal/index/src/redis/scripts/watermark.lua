@@ -1,4 +1,4 @@
--- Returns {seq, next} or {}.
+-- Returns {seq, next, gaps} or {}.
 local mark = look()
 if not mark then return {} end
-return {mark[1], mark[2]}
+return {mark[1], mark[2], mark[6] or ''}
