@@ -130,9 +130,12 @@ impl Chain {
     /// `Corrupt`, `Unsupported`, `Unavailable`.
     pub async fn segment(&self, of: &SegmentRef) -> Result<Option<Vec<ChunkMeta>>, Error> {
         let Some(bytes) = self.get(&of.key, MAX_SEGMENT_BYTES).await? else { return Ok(None) };
-        let of = of.clone();
-        let decoded = tokio::task::spawn_blocking(move || segment::decode(&of, &bytes)).await;
-        decoded.map_err(|error| Error::Corrupt { key: "segment".to_owned(), what: error.to_string() })?.map(Some)
+        if bytes.len() <= segment::QUICK_BYTES {
+            return segment::decode(of, &bytes).map(Some);
+        }
+        let owned = of.clone();
+        let decoded = tokio::task::spawn_blocking(move || segment::decode(&owned, &bytes)).await;
+        decoded.map_err(|error| Error::Corrupt { key: of.key.clone(), what: error.to_string() })?.map(Some)
     }
 
     /// Reads entry `seq` with the hash of its stored bytes; `None` when it is not there. Below the newest checkpoint what is

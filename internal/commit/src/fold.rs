@@ -132,8 +132,12 @@ impl Chain {
 
     async fn write_segment(&self, day: &str, key: String, chunks: Vec<ChunkMeta>) -> Result<SegmentRef, Error> {
         let (of, count) = (day.to_owned(), chunks.len() as u64);
-        let encoded = tokio::task::spawn_blocking(move || segment::encode(&of, &chunks)).await;
-        let bytes = encoded.map_err(|error| Error::Corrupt { key: key.clone(), what: error.to_string() })??;
+        let bytes = if chunks.len() <= segment::QUICK_CHUNKS {
+            segment::encode(&of, &chunks)?
+        } else {
+            let encoded = tokio::task::spawn_blocking(move || segment::encode(&of, &chunks)).await;
+            encoded.map_err(|error| Error::Corrupt { key: key.clone(), what: error.to_string() })??
+        };
         let (length, checksum) = (bytes.len() as u64, crc32c::crc32c(&bytes));
         self.store().put(&key, Bytes::from(bytes)).await?;
         Ok(SegmentRef { day: day.to_owned(), key, length, checksum, chunks: count })

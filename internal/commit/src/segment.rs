@@ -22,6 +22,11 @@ pub const MAX_SEGMENT_BYTES: usize = 32 << 20;
 /// No segment is larger, decompressed.
 pub const MAX_SEGMENT_JSON_BYTES: usize = 64 << 20;
 
+/// A stored segment up to this size is read, and one of as many chunks as fit is written, right where it is asked for: it
+/// takes less than some milliseconds.
+pub(crate) const QUICK_BYTES: usize = 32 << 10;
+pub(crate) const QUICK_CHUNKS: usize = 256;
+
 /// Where a segment is, as a checkpoint names it.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
