@@ -9,13 +9,15 @@ DATA ?= data
 GENERATE ?= --rate 1000 --duration 30s
 # Any argument of `loglake-bench`.
 BENCH ?=
+# Any argument of `loglake-model`.
+MODEL ?=
 
 BUILD := $(CARGO) build --release --locked
 RUN := $(CARGO) run --release --locked --quiet
 # Where cargo puts what it builds; asked only where it is used.
 TARGET = $(shell $(CARGO) metadata --format-version 1 --no-deps | sed 's/.*"target_directory":"\([^"]*\)".*/\1/')
 
-.PHONY: help run test check fmt lint bench proto build generate-logs stack stack-down \
+.PHONY: help run test check fmt lint bench model proto build generate-logs stack stack-down \
   run-ingestor run-processor run-query test-integration clean fmt-check
 
 help: ## Lists what there is to make
@@ -48,6 +50,9 @@ lint: ## Lints: clippy, documentation, arrows between crates, banned crates, lic
 bench: ## Measures CPU, memory, bytes at rest and latencies on a seeded corpus (BENCH=arguments)
 	@$(BUILD) -p loglake -p loglake-load --bins
 	@'$(TARGET)/release/loglake-bench' --server '$(TARGET)/release/loglake' $(BENCH)
+
+model: ## Explores the commit protocol's models at their large sizes, minutes (MODEL=arguments of loglake-model)
+	@$(RUN) -p loglake-model-check --bin loglake-model -- $(MODEL)
 
 proto: ## Checks the Protobuf files, and renders the snapshot of what they declare
 	UPDATE_SNAPSHOT=1 $(CARGO) test --locked --quiet -p loglake-api
