@@ -1,5 +1,7 @@
 //! Builds chunks out of what is in Kafka, commits them, and serves what is not flushed yet.
 
+use std::time::Duration;
+
 use loglake_auth::internal::InternalKey;
 use loglake_service::{Config, Listener, Role};
 use prometheus::Registry;
@@ -44,6 +46,9 @@ async fn run(start: Start) -> anyhow::Result<()> {
     roles.run(config.grace).await
 }
 
+/// How long a removed chunk stays: longer than the longest query that `query.timeout` allows.
+const REMOVED_GRACE: Duration = Duration::from_secs(90 * 60);
+
 /// What the role is told.
 pub(crate) fn settings(config: &Config) -> loglake_process::Config {
     let of = &config.processor;
@@ -58,6 +63,10 @@ pub(crate) fn settings(config: &Config) -> loglake_process::Config {
         window: of.window,
         block_bytes: of.block_bytes.as_usize(),
         tail_hold: of.tail_hold,
+        fold_entries: of.fold_entries.into(),
+        fold_grace: of.fold_grace,
+        collect_interval: of.collect_interval,
+        removed_grace: REMOVED_GRACE,
     }
 }
 

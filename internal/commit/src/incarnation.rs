@@ -68,6 +68,23 @@ pub async fn incarnation(
     }
 }
 
+/// The name of some other cluster that has chains in the same bucket; `None` when `cluster` has it for itself. A cluster
+/// writes its first incarnation down before its first chunk, so whoever saw a chunk of another sees that.
+///
+/// # Errors
+/// `Unavailable`.
+pub async fn other_cluster(store: &dyn ObjectStore, cluster: &str) -> Result<Option<String>, Error> {
+    const ALL: &str = "commits/";
+    let own = format!("{ALL}{cluster}/");
+    // All own keys stand in one run: others come before its first or after its last.
+    let past_own = format!("{ALL}{cluster}0");
+    let first = store.list(ALL, None).await?;
+    let last = store.list(ALL, Some(&past_own)).await?;
+    let mut both = first.objects.into_iter().chain(last.objects).map(|object| object.key);
+    let other = both.find(|key| !key.starts_with(&own));
+    Ok(other.and_then(|key| key.strip_prefix(ALL)?.split('/').next().map(ToOwned::to_owned)))
+}
+
 /// How many partitions the topic had when its life `incarnation` was first seen; `None` when nobody has written it down.
 /// Streams may lie where any count from this one to today's puts them.
 ///

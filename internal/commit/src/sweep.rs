@@ -22,15 +22,15 @@ pub struct Swept {
 }
 
 impl Chain {
-    /// Deletes the entries at or below the newest checkpoint, the checkpoints more than [`FOLD_SLACK`] entries below it, and
+    /// Deletes the entries at or below `up_to` (a checkpoint's number; above the newest one's it means that), the checkpoints more than [`FOLD_SLACK`] entries below it, and
     /// the segments up to it that no checkpoint left names.
     ///
-    /// Call it once the newest checkpoint is older than the longest commit takes: a writer whose entry is folded and gone
+    /// Call it once the checkpoint at `up_to` is older than the longest commit takes: a writer whose entry is folded and gone
     /// before it has looked is told that it lost, and does its work again. Safe at any time, and for any number at once.
     ///
     /// # Errors
     /// As [`Chain::read`]; what was deleted until then stays deleted.
-    pub async fn sweep(&self) -> Result<Swept, Error> {
+    pub async fn sweep(&self, up_to: u64) -> Result<Swept, Error> {
         // Segments first: one that comes later belongs to a checkpoint that this call does not know.
         let segments = list_all(self.store(), &segment_prefix(self.folder())).await?;
         let checkpoints = self.checkpoints().await?;
@@ -51,21 +51,21 @@ impl Chain {
             }
         }
         let segments = self.delete_all(unnamed.into_iter().collect()).await?;
-        let entries = self.sweep_entries(newest).await?;
+        let entries = self.sweep_entries(newest.min(up_to)).await?;
         Ok(Swept { checkpoint: newest, entries, checkpoints, segments })
     }
 
-    async fn sweep_entries(&self, newest: u64) -> Result<usize, Error> {
+    async fn sweep_entries(&self, up_to: u64) -> Result<usize, Error> {
         let mut deleted = 0;
         let mut after: Option<String> = None;
-        let last = entry_key(self.folder(), newest);
+        let last = entry_key(self.folder(), up_to);
         loop {
             let page = self.store().list(self.folder(), after.as_deref()).await?;
             let keys: Vec<String> = page.objects.iter().map(|object| object.key.clone()).collect();
             let is_last = !page.has_more || keys.last().is_none_or(|key| *key >= last);
             after = keys.last().cloned();
             let folded: Vec<String> =
-                keys.into_iter().filter(|key| entry_seq(self.folder(), key).is_some_and(|seq| seq <= newest)).collect();
+                keys.into_iter().filter(|key| entry_seq(self.folder(), key).is_some_and(|seq| seq <= up_to)).collect();
             deleted += self.delete_all(folded).await?;
             if is_last {
                 return Ok(deleted);

@@ -121,9 +121,9 @@ async fn a_folded_chain_reads_as_its_entries_did() {
             assert_eq!(chain.fold(&fold("again")).await.unwrap(), None, "there is nothing new");
         }
         if seq % 14 == 0 {
-            let swept = chain.sweep().await.unwrap();
+            let swept = chain.sweep(u64::MAX).await.unwrap();
             assert_eq!((swept.checkpoint, swept.entries), (seq, 14));
-            assert_eq!(chain.sweep().await.unwrap().entries, 0);
+            assert_eq!(chain.sweep(u64::MAX).await.unwrap().entries, 0);
         }
         let (read, expected) = (chain.read().await.unwrap(), unfolded.read().await.unwrap());
         assert_eq!(content(&read), content(&expected), "after entry {seq}");
@@ -147,14 +147,14 @@ async fn days_that_do_not_change_are_not_written_again() {
     let third = chain.fold(&fold("c")).await.unwrap().unwrap();
     assert_eq!((third.segments, third.reused), (0, 2), "a day without chunks has no segment");
     assert_eq!(chain.read().await.unwrap().live.len(), 7);
-    assert_eq!(chain.sweep().await.unwrap().segments, 0, "checkpoints nearby name them still");
+    assert_eq!(chain.sweep(u64::MAX).await.unwrap().segments, 0, "checkpoints nearby name them still");
 
     // Far enough on, what only the old ones name goes.
     extend(&chain, 12..=11 + FOLD_SLACK + 1).await;
     let last = chain.fold(&fold("d")).await.unwrap().unwrap();
     assert_eq!(last.reused, 0, "nothing is used again of a checkpoint so far back");
     let before = content(&chain.read().await.unwrap());
-    let swept = chain.sweep().await.unwrap();
+    let swept = chain.sweep(u64::MAX).await.unwrap();
     assert_eq!((swept.checkpoints, swept.segments, swept.entries), (3, 4, 513));
     assert_eq!(content(&chain.read().await.unwrap()), before);
 }
@@ -165,7 +165,7 @@ async fn a_zombie_that_creates_a_folded_key_again_has_lost() {
     let chain = chain_on(&store);
     extend(&chain, 1..=5).await;
     chain.fold(&fold("a")).await.unwrap().unwrap();
-    chain.sweep().await.unwrap();
+    chain.sweep(u64::MAX).await.unwrap();
     let before = content(&chain.read().await.unwrap());
     // The key is free, so the create succeeds; the checkpoint says that it means nothing.
     let zombie = Entry { nonce: "zombie".to_owned(), ..entry(3, vec![chunk(0, 3, "zombie")]) };
@@ -173,7 +173,7 @@ async fn a_zombie_that_creates_a_folded_key_again_has_lost() {
     assert_eq!(content(&chain.read().await.unwrap()), before);
     assert_eq!(chain.entries_after(2).await.unwrap(), None, "folded past it, whatever stands there");
     assert_eq!(chain.entries_after(5).await.unwrap(), Some(Vec::new()));
-    assert_eq!(chain.sweep().await.unwrap().entries, 1, "what it left goes");
+    assert_eq!(chain.sweep(u64::MAX).await.unwrap().entries, 1, "what it left goes");
     extend(&chain, 6..=6).await;
     assert_eq!(chain.read().await.unwrap().tail.seq, 6);
 }
@@ -245,7 +245,7 @@ async fn a_read_that_a_fold_tears_starts_again() {
     let fold_and_zombie = |chain: Chain| -> Action {
         Box::pin(async move {
             chain.fold(&fold("second")).await.unwrap();
-            chain.sweep().await.unwrap();
+            chain.sweep(u64::MAX).await.unwrap();
             // Its key is free now. The LIST that was made before still has the number.
             let zombie = Entry { nonce: "zombie".to_owned(), ..entry(7, vec![chunk(0, 7, "zombie")]) };
             assert_eq!(chain.claim(&zombie).await.unwrap(), Claim::Lost);
@@ -265,7 +265,7 @@ async fn a_read_that_a_fold_tears_starts_again() {
     let and_on = |chain: Chain| -> Action {
         Box::pin(async move {
             chain.fold(&fold("second")).await.unwrap();
-            chain.sweep().await.unwrap();
+            chain.sweep(u64::MAX).await.unwrap();
             extend(&chain, 11..=13).await;
         })
     };
@@ -295,7 +295,7 @@ async fn a_folder_that_stalled_breaks_nothing() {
                 win(&other, &Entry { start: next * 10, next: (next + 1) * 10, removes, ..entry(next + 1, Vec::new()) })
                     .await;
                 other.fold(&fold(&format!("o{at}x"))).await.unwrap().unwrap();
-                other.sweep().await.unwrap();
+                other.sweep(u64::MAX).await.unwrap();
                 at = next + 1;
             }
         });
@@ -304,7 +304,7 @@ async fn a_folder_that_stalled_breaks_nothing() {
         chain_on(&hooked).fold(&fold("stalled")).await.unwrap().unwrap();
         let state = chain.read().await.unwrap();
         assert!(state.tail.seq > others, "{others}");
-        chain.sweep().await.unwrap();
+        chain.sweep(u64::MAX).await.unwrap();
         assert_eq!(content(&chain.read().await.unwrap()), content(&state), "{others}");
         assert!(!names(store.as_ref(), "checkpoint-").await.is_empty());
     }
@@ -332,7 +332,7 @@ async fn a_sweep_keeps_what_a_folder_with_an_older_view_names_again() {
         Arc::new(Hooked { inner: Arc::clone(&inner), hook: Mutex::new(Some((at.to_owned(), wait))) });
     let early = tokio::spawn(async move {
         chain_on(&hooked).fold(&fold("early")).await.unwrap().unwrap();
-        chain_on(&hooked).sweep().await.unwrap()
+        chain_on(&hooked).sweep(u64::MAX).await.unwrap()
     });
     stalled.notified().await;
     // Another has read it at 10, also over checkpoint 4, and creates its own after the first one has swept.
@@ -364,13 +364,13 @@ async fn a_folder_that_dies_anywhere_leaves_a_chain_that_reads_and_folds() {
         let dying = chain_on(&dying);
         let _died = async {
             dying.fold(&fold("dying")).await.map(drop)?;
-            dying.sweep().await.map(drop)
+            dying.sweep(u64::MAX).await.map(drop)
         }
         .await;
         assert_eq!(content(&chain.read().await.unwrap()), before, "after {last} calls");
         extend(&chain, 9..=9).await;
         chain.fold(&fold("next")).await.unwrap().unwrap();
-        chain.sweep().await.unwrap();
+        chain.sweep(u64::MAX).await.unwrap();
         let state = chain.read().await.unwrap();
         assert_eq!((state.tail.seq, state.live.len(), state.checkpoint_seq()), (9, 9, 9));
     }
@@ -425,7 +425,7 @@ async fn folders_may_race() {
         let chain = chain.clone();
         tokio::spawn(async move {
             chain.fold(&fold(&format!("n{n}x"))).await.unwrap();
-            chain.sweep().await.unwrap();
+            chain.sweep(u64::MAX).await.unwrap();
         })
     });
     for done in futures_util::future::join_all(folders).await {
@@ -433,7 +433,7 @@ async fn folders_may_race() {
     }
     assert_eq!(content(&chain.read().await.unwrap()), before);
     assert_eq!(names(store.as_ref(), "checkpoint-").await.len(), 1);
-    chain.sweep().await.unwrap();
+    chain.sweep(u64::MAX).await.unwrap();
     assert_eq!(names(store.as_ref(), "segment-").await.len(), 3, "those of the losers go");
 }
 
@@ -450,7 +450,7 @@ async fn an_index_behind_the_fold_is_replaced_forwards() {
     win(&chain, &Entry { removes, ..entry(4, Vec::new()) }).await;
     extend(&chain, 5..=9).await;
     chain.fold(&fold("a")).await.unwrap();
-    chain.sweep().await.unwrap();
+    chain.sweep(u64::MAX).await.unwrap();
     extend(&chain, 10..=11).await;
     // The writer of the eleventh finds the index at 3, far below what is left of the chain.
     let last = chain.entries_after(10).await.unwrap().unwrap().remove(0).0;
@@ -459,7 +459,7 @@ async fn an_index_behind_the_fold_is_replaced_forwards() {
     assert_eq!(catch_up(&chain, &index).await.unwrap().seq, 11);
     // At the checkpoint itself nothing is lacking.
     chain.fold(&fold("b")).await.unwrap();
-    chain.sweep().await.unwrap();
+    chain.sweep(u64::MAX).await.unwrap();
     assert_eq!(catch_up(&chain, &index).await.unwrap().seq, 11);
 }
 

@@ -25,4 +25,12 @@ pub struct Config {
     pub block_bytes: usize,
     /// How long flushed messages stay in memory for queries that read the index before.
     pub tail_hold: Duration,
+    /// A chain is folded when so many entries stand after its newest checkpoint, 1..=500.
+    pub fold_entries: u64,
+    /// How long entries that are folded away stay: longer than the longest commit.
+    pub fold_grace: Duration,
+    /// How often objects that nobody names are looked for.
+    pub collect_interval: Duration,
+    /// How long a removed chunk stays from when the index was seen without it: longer than the longest query.
+    pub removed_grace: Duration,
 }

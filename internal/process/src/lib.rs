@@ -14,9 +14,11 @@
 
 mod budget;
 mod build;
+mod collect;
 mod config;
 mod error;
 mod flush;
+mod fold;
 mod held;
 mod metrics;
 mod pending;

@@ -22,6 +22,10 @@ pub(crate) struct Metrics {
     pub(crate) partitions: IntGauge,
     pub(crate) pauses: IntCounter,
     pub(crate) retries: IntCounterVec,
+    pub(crate) folds: IntCounterVec,
+    pub(crate) swept: IntCounter,
+    pub(crate) collected_objects: IntCounter,
+    pub(crate) collected_bytes: IntCounter,
     pub(crate) tail_requests: IntCounterVec,
     pub(crate) tail_seconds: Histogram,
 }
@@ -77,6 +81,19 @@ impl Metrics {
             partitions: gauge("loglake_process_partitions", "Partitions assigned.")?,
             pauses: counter("loglake_process_pauses_total", "Times that consuming paused because memory was full.")?,
             retries: counters("loglake_process_retries_total", "Steps of a flush that were tried again.", "step")?,
+            folds: counters("loglake_process_folds_total", "Folds of chains into checkpoints by outcome.", "outcome")?,
+            swept: counter(
+                "loglake_process_swept_objects_total",
+                "Entries, checkpoints and segments deleted because a newer checkpoint stands for them.",
+            )?,
+            collected_objects: counter(
+                "loglake_process_collected_objects_total",
+                "Chunks and quarantine objects deleted because no chain names them.",
+            )?,
+            collected_bytes: counter(
+                "loglake_process_collected_bytes_total",
+                "Stored bytes of chunks and quarantine objects deleted because no chain names them.",
+            )?,
             tail_requests: counters("loglake_process_tail_requests_total", "Calls of the tail service.", "outcome")?,
             tail_seconds: histogram("loglake_process_tail_seconds", "Latency of the tail service.", seconds)?,
         })

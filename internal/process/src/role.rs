@@ -19,6 +19,7 @@ use tokio_util::sync::CancellationToken;
 use tokio_util::task::AbortOnDropHandle;
 
 use crate::budget::Budget;
+use crate::collect::Collector;
 use crate::metrics::Metrics;
 use crate::shared::Shared;
 use crate::surroundings::{Incoming, Surroundings};
@@ -162,6 +163,8 @@ impl Processor {
             }
         };
         let mut server = AbortOnDropHandle::new(server);
+        // Ends with the role: what it leaves the next one finds.
+        let _collector = AbortOnDropHandle::new(tokio::spawn(Collector::new(Arc::clone(&shared)).run()));
         let served = tokio::select! {
             biased;
             () = consume(&shared, &ready, &shutdown) => None,

@@ -4,12 +4,14 @@ use std::time::Duration;
 
 use loglake_broker::{Fetched, PartitionConsumer};
 use loglake_commit::{Chain, TARGET_ENTRY_BYTES, Tail};
+use tokio::sync::watch;
 use tokio::task::JoinHandle;
 use tokio::time::Instant;
 use tokio_util::sync::CancellationToken;
 
 use crate::Error;
 use crate::flush::{Flush, Flushed, retry};
+use crate::fold::Folder;
 use crate::held::Held;
 use crate::pending::Pending;
 use crate::shared::Shared;
@@ -39,7 +41,7 @@ pub(crate) struct Worker {
     /// The process ends: flush, then stop.
     pub(crate) shutdown: CancellationToken,
     /// Told once the tail is being served for the first time.
-    pub(crate) started: tokio::sync::watch::Sender<bool>,
+    pub(crate) started: watch::Sender<bool>,
 }
 
 /// How one tenure of the partition ended.
@@ -97,9 +99,12 @@ impl Worker {
             taken = self.take_over() => taken,
         };
         let mut tenure = taken?;
-        let upkeep = Aborting(tokio::spawn(upkeep(Arc::clone(&self.shared), self.chain.clone())));
+        let committed = tenure.committed.subscribe();
+        let upkeep = Aborting(tokio::spawn(upkeep(Arc::clone(&self.shared), self.chain.clone(), committed.clone())));
+        let folder = Folder::new(Arc::clone(&self.shared), self.chain.clone(), tenure.folded);
+        let folding = Aborting(tokio::spawn(folder.run(committed)));
         let ended = tenure.run().await;
-        drop(upkeep);
+        drop((upkeep, folding));
         ended
     }
 
@@ -107,7 +112,9 @@ impl Worker {
     async fn take_over(&self) -> Result<Tenure<'_>, Error> {
         let shared = &self.shared;
         let partition = self.chain.partition();
-        let tail = retry(shared, "read_chain", || async { Ok(self.chain.read().await?) }).await?.tail;
+        let state = retry(shared, "read_chain", || async { Ok(self.chain.read().await?) }).await?;
+        let (tail, folded) = (state.tail.clone(), state.checkpoint_seq());
+        drop(state);
         retry(shared, "catch_up", || async { Ok(loglake_commit::catch_up(&self.chain, shared.index.as_ref()).await?) })
             .await?;
         self.refuse_offsets_apart(&tail).await?;
@@ -124,7 +131,7 @@ impl Worker {
         shared.metrics.halted.with_label_values(&[&partition.to_string()]).set(0);
         self.started.send_replace(true);
         tracing::info!(partition, seq = tail.seq, next = tail.next, "partition taken");
-        Ok(Tenure::new(self, source, held, tail))
+        Ok(Tenure::new(self, source, held, tail, folded))
     }
 
     /// Returns when the topic is no longer the one that this process started with.
@@ -172,7 +179,7 @@ impl<T> Drop for Aborting<T> {
 }
 
 /// Renews the lease and mends the index, apart from consuming so that neither waits for the other.
-async fn upkeep(shared: Arc<Shared>, chain: Chain) {
+async fn upkeep(shared: Arc<Shared>, chain: Chain, committed: watch::Receiver<u64>) {
     let partition = chain.partition();
     let name = shared.lease_name(partition);
     let mut every = tokio::time::interval(UPKEEP);
@@ -186,10 +193,18 @@ async fn upkeep(shared: Arc<Shared>, chain: Chain) {
             Ok(_) => {}
             Err(error) => tracing::warn!(partition, %error, "lease not renewed"),
         }
+        // Before the index is asked: it was there already, so an index that is behind has gone back.
+        let tail_seq = *committed.borrow();
         match shared.index.watermark(partition).await {
-            Ok(Some(_)) => {}
-            Ok(None) => {
-                tracing::warn!(partition, "the index has lost this partition, rebuilding it from the bucket");
+            Ok(Some(watermark)) if watermark.seq >= tail_seq => {}
+            Ok(there) => {
+                let index_seq = there.map(|watermark| watermark.seq);
+                tracing::warn!(
+                    partition,
+                    index_seq,
+                    tail_seq,
+                    "the index has lost entries, mending it from the bucket"
+                );
                 if let Err(error) = loglake_commit::catch_up(&chain, shared.index.as_ref()).await {
                     tracing::warn!(partition, %error, "index not rebuilt");
                 }
@@ -204,6 +219,10 @@ struct Tenure<'a> {
     worker: &'a Worker,
     partition: u32,
     label: String,
+    /// The seq of the chain's tail, for those who work beside.
+    committed: watch::Sender<u64>,
+    /// The newest checkpoint when the partition was taken.
+    folded: u64,
     source: Box<dyn PartitionConsumer>,
     held: Arc<PartitionTail>,
     /// The chain's tail: where the next entry goes.
@@ -219,12 +238,20 @@ struct Tenure<'a> {
 }
 
 impl<'a> Tenure<'a> {
-    fn new(worker: &'a Worker, source: Box<dyn PartitionConsumer>, held: Arc<PartitionTail>, tail: Tail) -> Self {
+    fn new(
+        worker: &'a Worker,
+        source: Box<dyn PartitionConsumer>,
+        held: Arc<PartitionTail>,
+        tail: Tail,
+        folded: u64,
+    ) -> Self {
         let partition = worker.chain.partition();
         Self {
             worker,
             partition,
             label: partition.to_string(),
+            committed: watch::Sender::new(tail.seq),
+            folded,
             source,
             held,
             position: tail.next,
@@ -360,6 +387,7 @@ impl<'a> Tenure<'a> {
             self.kept.push_back((Instant::now() + self.worker.shared.config.tail_hold, tail.next));
             self.worker.shared.metrics.committed.with_label_values(&[&self.label]).set(tail.next.cast_signed());
             self.tail = tail.clone();
+            self.committed.send_replace(tail.seq);
         }
         flushed
     }

@@ -15,7 +15,7 @@ use loglake_auth::keys::ClusterSecret;
 use loglake_batch::{BatchBuilder, Origin};
 use loglake_broker::{Assignment, Consumer, Error as BrokerError, MemoryBroker, PartitionConsumer, Producer, Trim};
 use loglake_chunk::{Footer, decode_block};
-use loglake_commit::Chain;
+use loglake_commit::{Chain, ENTRY_VERSION, Entry, TARGET_SLACK};
 use loglake_index::{ChunkIndex, EmbeddedIndex, Watermark};
 use loglake_model::{Level, Readiness, RecordId, Service, SystemClock, TenantId, TenantName, TimeRange, line};
 use loglake_process::{Config, Parts, Processor};
@@ -122,6 +122,10 @@ impl World {
             window: Duration::from_secs(3600),
             block_bytes: 4096,
             tail_hold: Duration::from_millis(300),
+            fold_entries: 3,
+            fold_grace: Duration::from_millis(200),
+            collect_interval: Duration::from_millis(300),
+            removed_grace: Duration::from_secs(1),
         };
         let readiness = Readiness::default();
         let parts = Parts {
@@ -389,4 +393,110 @@ async fn an_idle_partition_gives_its_space_back_after_a_restart() {
     let expected: BTreeMap<u32, u64> = (0..).zip(world.tails().await).collect();
     assert_eq!(*marks.0.lock(), expected);
     again.stop().await;
+}
+
+fn names(objects: Vec<loglake_store::Object>, part: &str) -> Vec<String> {
+    objects.into_iter().map(|object| object.key).filter(|key| key.contains(part)).collect()
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn chains_are_folded_and_swept_while_records_come() {
+    let world = World::new();
+    let running = world.start(Duration::from_millis(20)).await;
+    for n in 0..40 {
+        world.send("acme", n * 20, 20).await;
+        tokio::time::sleep(Duration::from_millis(60)).await;
+    }
+    let chain = Chain::new(Arc::clone(&world.store) as _, "default", 0, 0);
+    for _ in 0..500 {
+        let (checkpoints, state) = (chain.checkpoints().await.unwrap(), chain.read().await.unwrap());
+        let listed = world.store.list(chain.folder(), None).await.unwrap().objects;
+        let newest = checkpoints.last().copied().unwrap_or(0);
+        let entries = listed.len() - names(listed.clone(), "-").len();
+        if newest >= 3 && state.tail.seq - newest < 3 && entries as u64 == state.tail.seq - newest {
+            running.stop().await;
+            assert_eq!(world.committed().await.len(), 800);
+            // Who comes next begins at the checkpoint.
+            let running = world.start(Duration::from_millis(20)).await;
+            world.send("acme", 800, 20).await;
+            running.stop().await;
+            assert_eq!(world.committed().await.len(), 820);
+            return;
+        }
+        tokio::time::sleep(Duration::from_millis(20)).await;
+    }
+    panic!("not folded and swept in ten seconds");
+}
+
+/// An entry that takes nothing from the broker.
+fn job(seq: u64) -> Entry {
+    Entry {
+        version: ENTRY_VERSION,
+        seq,
+        start: 0,
+        next: 0,
+        adds: Vec::new(),
+        removes: Vec::new(),
+        nonce: format!("job-{seq}"),
+        writer: "test".to_owned(),
+        leader_epoch: None,
+        sessions: Vec::new(),
+        quarantine: None,
+        gap: None,
+        previous_hash: String::new(),
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn left_overs_are_collected_and_nothing_else() {
+    for is_shared in [false, true] {
+        let world = World::new();
+        let chain = Chain::new(Arc::clone(&world.store) as _, "default", 0, 0);
+        let folder = "data/tenant=acme/service=api/date=1970-01-01/hour=00";
+        let replaced = loglake_index::conformance::chunk("acme", "api", 0, 1, "0-0-1-replaced");
+        chain.claim(&Entry { adds: vec![replaced.clone()], ..job(1) }).await.unwrap();
+        chain.claim(&Entry { removes: vec![replaced.clone()], ..job(2) }).await.unwrap();
+        for seq in 3..=TARGET_SLACK + 10 {
+            chain.claim(&job(seq)).await.unwrap();
+        }
+        let left_over = [
+            format!("{folder}/0-0-5-crashed.ndjson.gz"),
+            "quarantine/default/0/00000/00000000000000000009-crashed.ndjson.gz".to_owned(),
+        ];
+        let kept = [
+            format!("{folder}/0-0-500-a-slow-writer.ndjson.gz"),
+            // Another partition, another incarnation, another program.
+            format!("{folder}/0-1-5-n.ndjson.gz"),
+            format!("{folder}/1-0-5-n.ndjson.gz"),
+            format!("{folder}/notes.txt"),
+            "quarantine/other/0/00000/00000000000000000009-n.ndjson.gz".to_owned(),
+        ];
+        for key in left_over.iter().chain(&kept).chain([&replaced.key]) {
+            world.store.put(key, Bytes::from_static(b"x")).await.unwrap();
+        }
+        if is_shared {
+            let mark = "commits/another/incarnations/0.json";
+            world.store.put(mark, Bytes::from_static(b"{}")).await.unwrap();
+        }
+        let running = world.start(Duration::from_millis(20)).await;
+        world.send("acme", 0, 100).await;
+        let is_there = async |key: &str| world.store.get(key, 10).await.is_ok();
+        // The removed chunk goes in the round after its grace, and rounds begin with it.
+        for _ in 0..1000 {
+            let gone = !is_there(&left_over[0]).await && !is_there(&left_over[1]).await;
+            if !is_there(&replaced.key).await && (gone || is_shared) {
+                break;
+            }
+            tokio::time::sleep(Duration::from_millis(20)).await;
+        }
+        assert!(!is_there(&replaced.key).await, "a removed chunk whose readers are done");
+        for key in &left_over {
+            assert_eq!(is_there(key).await, is_shared, "{key}");
+        }
+        for key in &kept {
+            assert!(is_there(key).await, "{key}");
+        }
+        running.stop().await;
+        assert_eq!(world.committed().await.len(), 100);
+    }
 }

@@ -109,6 +109,10 @@ fn bounds(config: &Config, values: &mut Values) {
     rule(is_divisor, "processor.window", "must be whole minutes that divide a day, such as 15m, 1h or 1d");
     rule(amount(processor.block_bytes, MIB / 4, 4 * MIB), "processor.block_bytes", "must be from 256KiB to 4MiB");
     rule((Duration::ZERO..=hour).contains(&processor.tail_hold), "processor.tail_hold", "must be at most 1h");
+    rule((1..=500).contains(&processor.fold_entries), "processor.fold_entries", "must be from 1 to 500");
+    rule(processor.fold_grace <= 24 * hour, "processor.fold_grace", "must be at most 1d");
+    let collects = (second..=168 * hour).contains(&processor.collect_interval);
+    rule(collects, "processor.collect_interval", "must be from 1s to 7d");
     let is_reachable = processor.tail_advertise.is_some() || !processor.tail_listen.ip().is_unspecified();
     rule(
         is_reachable,

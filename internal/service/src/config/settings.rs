@@ -130,6 +130,15 @@ settings! {
         tail_advertise: Option<Advertised> = "";
         /// How long flushed lines stay in memory for queries that read the index just before.
         tail_hold: Duration = "30s";
+        /// A partition's chain of commits is folded into a checkpoint when so many entries stand after the last one, 1 to 500.
+        /// More: longer start-up; fewer: more small objects written.
+        fold_entries: u32 = "64";
+        /// How long entries stay once they are folded into a checkpoint. Longer than the longest commit takes, so that a slow
+        /// writer need not do its work twice.
+        fold_grace: Duration = "10m";
+        /// How often a processor looks for objects that no chain names (left by crashes) and deletes them. Each time costs one
+        /// listing of the bucket's `data/`. Off while several clusters share a bucket.
+        collect_interval: Duration = "1h";
     }
 }
 
