@@ -31,6 +31,10 @@ fn main() -> ExitCode {
         Ok(cli) => cli,
         Err(why) => return exit::usage(&why),
     };
+    #[cfg(feature = "failpoints")]
+    if let Err(why) = failpoints() {
+        return exit::code(Err(why));
+    }
     let done = match cli.command {
         Command::Dev(of) => dev::main(of),
         Command::Ingestor(of) => ingestor::main(of),
@@ -40,4 +44,19 @@ fn main() -> ExitCode {
         Command::Token(of) => token::main(of),
     };
     exit::code(done)
+}
+
+/// Takes the fail-points that a test asks for. No release has any.
+#[cfg(feature = "failpoints")]
+fn failpoints() -> anyhow::Result<()> {
+    use loglake_model::failpoints::{VARIABLE, configure};
+    use loglake_service::config::Place;
+    use loglake_service::{Problem, Problems};
+    let configured = match std::env::var(VARIABLE) {
+        Ok(rules) => configure(&rules),
+        Err(std::env::VarError::NotPresent) => Ok(()),
+        Err(error) => Err(error.to_string()),
+    };
+    let problem = |message| Problem { place: Place::Environment(VARIABLE.to_owned()), key: String::new(), message };
+    configured.map_err(|why| Problems(vec![problem(why)]).into())
 }

@@ -80,3 +80,20 @@ fn a_data_folder_of_a_newer_program_is_refused() {
     assert_eq!(output.status.code(), Some(1));
     assert!(text(&output.stderr).contains("format 2 is newer"), "{}", text(&output.stderr));
 }
+
+#[cfg(feature = "failpoints")]
+#[test]
+fn a_fail_point_that_there_is_not_is_refused_with_the_list() {
+    let output = loglake(&["config", "check"], &[("LOGLAKE_FAILPOINTS", "flush.no_such=kill")]);
+    assert_eq!(output.status.code(), Some(64));
+    let said = text(&output.stderr);
+    assert!(said.contains("LOGLAKE_FAILPOINTS") && said.contains("flush.applied"), "{said}");
+    assert!(loglake(&["config", "check"], &[("LOGLAKE_FAILPOINTS", "flush.applied=kill@3")]).status.success());
+}
+
+#[cfg(not(feature = "failpoints"))]
+#[test]
+fn a_program_without_fail_points_refuses_their_variable() {
+    let output = loglake(&["config", "check"], &[("LOGLAKE_FAILPOINTS", "flush.applied=kill@3")]);
+    assert_eq!(output.status.code(), Some(64));
+}

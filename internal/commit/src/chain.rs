@@ -3,7 +3,7 @@ use std::time::Duration;
 
 use bytes::Bytes;
 use futures_util::{StreamExt as _, TryStreamExt as _, stream};
-use loglake_model::{ChunkMeta, ErrorKind};
+use loglake_model::{ChunkMeta, ErrorKind, failpoint, fails};
 use loglake_store::{Create, Object, ObjectStore, list_all};
 
 use crate::keys::{chain_folder, checkpoint_key, checkpoint_prefix, checkpoint_seq, entry_key, entry_seq};
@@ -243,8 +243,12 @@ impl Chain {
         let key = entry_key(&self.folder, entry.seq);
         let body = Bytes::from(entry.encode()?);
         let mut wait = CLAIM_WAIT;
+        failpoint!("claim.begun");
         loop {
-            match self.store.create(&key, body.clone()).await {
+            let created = self.store.create(&key, body.clone()).await;
+            // As if the answer were lost.
+            let created = if fails!("claim.created") { Ok(Create::Unknown) } else { created };
+            match created {
                 Ok(Create::Created) => return self.won(entry.seq, &body).await,
                 Ok(Create::Exists | Create::Unknown) => match self.store.get(&key, MAX_ENTRY_BYTES as u64).await {
                     Ok(there) if there == body => return self.won(entry.seq, &body).await,

@@ -1,6 +1,7 @@
 //! Keeps the index up with the chain: whoever finds it behind or missing applies what is missing.
 
 use loglake_index::{Apply, ChunkIndex, Watermark};
+use loglake_model::failpoint;
 
 use crate::{Chain, Entry, Error};
 
@@ -43,8 +44,10 @@ async fn rebuild(chain: &Chain, index: &dyn ChunkIndex) -> Result<Option<Waterma
     // The token goes in before the chain is read: a view read before the loss must never become visible.
     let token = index.begin_rebuild(chain.partition()).await?;
     let snapshot = chain.read().await?.snapshot();
+    failpoint!("index.rebuilding");
     let done = index.rebuild(chain.partition(), &token, &snapshot).await?;
     if done {
+        failpoint!("index.rebuilt");
         tracing::info!(
             partition = chain.partition(),
             seq = snapshot.watermark.seq,
@@ -78,6 +81,7 @@ async fn follow(chain: &Chain, index: &dyn ChunkIndex, watermark: Watermark) -> 
             Apply::Refused(Some(there)) if there.seq >= entry.seq => {}
             Apply::Refused(_) => return Ok(None),
         }
+        failpoint!("index.entry_applied");
         reached = entry.watermark();
     }
     Ok(Some(reached))

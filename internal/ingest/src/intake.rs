@@ -10,7 +10,7 @@ use bytes::Bytes;
 use futures_util::future::join_all;
 use loglake_batch::{BatchBuilder, Origin};
 use loglake_broker::Producer;
-use loglake_model::{Clock, ErrorKind, Fault, FaultCode, Record, TenantId, partition_of};
+use loglake_model::{Clock, ErrorKind, Fault, FaultCode, Record, TenantId, failpoint, fails, partition_of};
 use loglake_pipeline::Pipeline;
 use tracing::{error, warn};
 
@@ -103,6 +103,7 @@ impl Intake {
     /// Appends what was gathered, the partitions side by side, and returns when all of it is durable or has failed.
     pub(crate) async fn append(&self, gathered: Gathered) -> Outcome {
         let Gathered { messages, line_bytes, refused, told } = gathered;
+        failpoint!("ingest.decoded");
         let results =
             join_all(messages.into_iter().map(|(partition, messages)| self.append_to(partition, messages))).await;
         let accepted = results.iter().map(|(records, _)| records).sum();
@@ -121,6 +122,7 @@ impl Intake {
             let began = Instant::now();
             let appended = tokio::time::timeout(self.append_timeout, self.producer.append(partition, payload)).await;
             let kind = match appended {
+                Ok(Ok(_)) if fails!("ingest.appended") => ErrorKind::Unavailable,
                 Ok(Ok(_)) => {
                     self.metrics.append_seconds.observe(began.elapsed().as_secs_f64());
                     self.metrics.messages.inc();

@@ -6,6 +6,9 @@
 mod chunk_meta;
 mod clock;
 mod error_kind;
+mod failpoint_macros;
+#[cfg(feature = "failpoints")]
+pub mod failpoints;
 mod fault;
 mod level;
 pub mod limits;

@@ -14,7 +14,7 @@ use futures_util::{StreamExt as _, TryStreamExt as _, stream};
 use loglake_commit::{
     Chain, Claim, ENTRY_VERSION, Entry, QuarantineRef, TARGET_SLACK, Tail, chunk_key, quarantine_key,
 };
-use loglake_model::ChunkMeta;
+use loglake_model::{ChunkMeta, failpoint};
 use tokio::time::Instant;
 
 use crate::Error;
@@ -60,8 +60,13 @@ impl Flush {
         let observe = |stage: &str, since: Instant| {
             shared.metrics.flush_seconds.with_label_values(&[stage]).observe(since.elapsed().as_secs_f64());
         };
+        failpoint!("flush.begun");
         let adds = self.put_chunks(shared, partition, target, &nonce).await?;
+        failpoint!("flush.chunks_put");
         let quarantine = self.put_quarantine(shared, partition, target, &nonce).await?;
+        if quarantine.is_some() {
+            failpoint!("flush.quarantine_put");
+        }
         observe("put", started);
 
         let claiming = Instant::now();
@@ -87,23 +92,28 @@ impl Flush {
                 Claim::Lost => {}
             }
             shared.metrics.claims.with_label_values(&["lost"]).inc();
+            failpoint!("flush.lost");
             // Never go on from what stands at the key: read the chain.
             tail = retry(shared, "read_chain", || async { Ok(chain.read().await?) }).await?.tail;
             if tail.next != self.tail.next || tail.seq + 1 > target + TARGET_SLACK {
                 return Ok(Flushed::Lost);
             }
         };
+        failpoint!("flush.won");
         shared.metrics.claims.with_label_values(&["won"]).inc();
         observe("claim", claiming);
 
         let applying = Instant::now();
         retry(shared, "apply", || async { Ok(loglake_commit::apply(chain, shared.index.as_ref(), &entry).await?) })
             .await?;
+        failpoint!("flush.applied");
         observe("apply", applying);
         if let Err(error) = shared.consumer.commit(partition, self.next).await {
             tracing::debug!(partition, %error, "group offset not committed");
         }
+        failpoint!("flush.committed");
         shared.trim(partition, self.next).await;
+        failpoint!("flush.trimmed");
         observe("all", started);
         tracing::info!(
             partition,
@@ -143,6 +153,7 @@ impl Flush {
                         built
                     };
                     let built = shared.compute(build).await??;
+                    failpoint!("flush.chunk_built");
                     let head = &built.head;
                     let key =
                         chunk_key(&head.tenant, &head.service, head.window, incarnation, partition, target, nonce);
@@ -153,6 +164,7 @@ impl Flush {
                         Ok(shared.store.put(&meta.key, built.chunk.bytes.clone()).await?)
                     })
                     .await?;
+                    failpoint!("flush.chunk_put");
                     Ok::<_, Error>(meta)
                 }
             })

@@ -4,6 +4,7 @@ use std::time::Duration;
 
 use loglake_broker::{Fetched, PartitionConsumer};
 use loglake_commit::{Chain, TARGET_ENTRY_BYTES, Tail};
+use loglake_model::{failpoint, fails};
 use tokio::sync::watch;
 use tokio::task::JoinHandle;
 use tokio::time::Instant;
@@ -115,12 +116,15 @@ impl Worker {
         let state = retry(shared, "read_chain", || async { Ok(self.chain.read().await?) }).await?;
         let (tail, folded) = (state.tail.clone(), state.checkpoint_seq());
         drop(state);
+        failpoint!("takeover.chain_read");
         retry(shared, "catch_up", || async { Ok(loglake_commit::catch_up(&self.chain, shared.index.as_ref()).await?) })
             .await?;
+        failpoint!("takeover.caught_up");
         self.refuse_offsets_apart(&tail).await?;
         // A partition without new records would keep the log's space for ever: marks do not outlive the process.
         shared.trim(partition, tail.next).await;
         let source = shared.consumer.open(partition, tail.next).await?;
+        failpoint!("takeover.opened");
         let held = Arc::new(PartitionTail::new(tail.next));
         shared.tails.write().insert(partition, Arc::clone(&held));
         retry(shared, "lease", || async {
@@ -128,6 +132,7 @@ impl Worker {
             Ok(shared.index.seize(&name, &shared.holder, &shared.advertise, LEASE_TTL).await?)
         })
         .await?;
+        failpoint!("takeover.leased");
         shared.metrics.halted.with_label_values(&[&partition.to_string()]).set(0);
         self.started.send_replace(true);
         tracing::info!(partition, seq = tail.seq, next = tail.next, "partition taken");
@@ -286,6 +291,7 @@ impl<'a> Tenure<'a> {
                 _ = tick.tick() => self.release(is_full),
                 fetched = self.source.fetch(FETCH_BYTES, FETCH_WAIT), if !is_full && !self.must_wait() => {
                     self.take(fetched?)?;
+                    failpoint!("worker.held");
                 }
                 () = &mut topic_changed => return Err(Error::OtherTopic { partition: self.partition }),
             }
@@ -300,6 +306,10 @@ impl<'a> Tenure<'a> {
 
     /// Takes what was fetched into memory.
     fn take(&mut self, fetched: Fetched) -> Result<(), Error> {
+        if !fetched.messages.is_empty() && fails!("worker.fetched") {
+            let why = "a fail-point says that what was fetched is lost".to_owned();
+            return Err(loglake_broker::Error::Unavailable(why).into());
+        }
         let metrics = &self.worker.shared.metrics;
         let now = Instant::now();
         let mut messages = Vec::with_capacity(fetched.messages.len());
@@ -408,6 +418,7 @@ impl<'a> Tenure<'a> {
     async fn finish(&mut self) -> Result<Ended, Error> {
         let shared = Arc::clone(&self.worker.shared);
         let until = Instant::now() + DRAIN;
+        failpoint!("worker.finishing");
         loop {
             if self.flush.is_some() {
                 let flushed = join(&mut self.flush).await?;

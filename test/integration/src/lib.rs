@@ -4,6 +4,7 @@
 //! Tests here use public interfaces only: the binaries, gRPC, HTTP, the files in the bucket.
 
 pub mod client;
+pub mod load;
 pub mod oracle;
 pub mod ports;
 pub mod programs;
@@ -12,6 +13,7 @@ pub mod server;
 pub mod stack;
 
 pub use client::{Client, Page};
+pub use load::Load;
 pub use oracle::{Oracle, Sent};
 pub use ports::free_port;
 pub use server::Dev;

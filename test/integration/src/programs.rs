@@ -21,7 +21,7 @@ fn folder() -> &'static Path {
             return folder.into();
         }
         let status = Command::new(env!("CARGO"))
-            .args(["build", "--quiet", "-p", "loglake", "-p", "loglake-agent", "--bins"])
+            .args(["build", "--quiet", "-p", "loglake", "-p", "loglake-agent", "--all-features", "--bins"])
             .current_dir(root())
             .status()
             .expect("cargo runs");

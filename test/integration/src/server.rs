@@ -1,8 +1,9 @@
 //! Servers of ours, started and ended as a user or an operator would.
 
 use std::fs::File;
+use std::os::unix::process::ExitStatusExt as _;
 use std::path::{Path, PathBuf};
-use std::process::{Child, Command, Stdio};
+use std::process::{Child, Command, ExitStatus, Stdio};
 use std::time::{Duration, Instant};
 
 use crate::{free_port, programs};
@@ -58,6 +59,28 @@ impl Process {
             assert!(Instant::now() < deadline, "loglake is not ready at {url}:\n{}", self.log_text());
             tokio::time::sleep(Duration::from_millis(50)).await;
         }
+    }
+
+    /// How it ended, if it did.
+    pub fn ended(&mut self) -> Option<ExitStatus> {
+        self.child.try_wait().expect("a child can be asked")
+    }
+
+    /// Waits until a fail-point has killed it, and checks that it was that one.
+    ///
+    /// # Panics
+    /// When it still runs after `patience`, ended otherwise, or did not say `line`; with its log.
+    pub async fn killed_at(&mut self, line: &str, patience: Duration) {
+        let deadline = Instant::now() + patience;
+        let status = loop {
+            if let Some(status) = self.ended() {
+                break status;
+            }
+            assert!(Instant::now() < deadline, "{line}: it still runs:\n{}", self.log_text());
+            tokio::time::sleep(Duration::from_millis(5)).await;
+        };
+        assert_eq!(status.signal(), Some(9), "{line}: it ended with {status}:\n{}", self.log_text());
+        assert!(self.log_text().contains(line), "{line}: it did not fire:\n{}", self.log_text());
     }
 
     /// Ends it as a crash would.
@@ -173,34 +196,52 @@ pub struct Dev {
     pub ports: Ports,
     data: PathBuf,
     env: Vec<(String, String)>,
+    starts: usize,
 }
 
 impl Dev {
     /// Starts it on `data` with further environment, and waits until it is ready.
     pub async fn start(data: &Path, env: &[(&str, &str)]) -> Self {
-        let ports = Ports::free();
-        let mut all = ports.env();
-        all.extend(env.iter().map(|(key, value)| ((*key).to_owned(), (*value).to_owned())));
-        let process = Self::spawn(data, &all);
-        let mut dev = Self { process, ports, data: data.to_owned(), env: all };
+        let mut dev = Self::launch(data, env, "");
         dev.wait_ready().await;
         dev
     }
 
-    fn spawn(data: &Path, env: &[(String, String)]) -> Process {
-        let log = data.with_extension("server.log");
-        Process::start(&["dev", "--data", data.to_str().expect("a UTF-8 path")], env, &log)
+    /// Starts it with `failpoints`; does not wait, for it may die before it is ready.
+    pub fn launch(data: &Path, env: &[(&str, &str)], failpoints: &str) -> Self {
+        let ports = Ports::free();
+        let mut all = ports.env();
+        all.extend(env.iter().map(|(key, value)| ((*key).to_owned(), (*value).to_owned())));
+        let process = Self::spawn(data, &all, failpoints, 0);
+        Self { process, ports, data: data.to_owned(), env: all, starts: 0 }
     }
 
-    async fn wait_ready(&mut self) {
+    /// Every start has a log of its own, so that what it says can be told from what others said.
+    fn spawn(data: &Path, env: &[(String, String)], failpoints: &str, number: usize) -> Process {
+        let log = data.with_extension(format!("server-{number}.log"));
+        let mut env = env.to_vec();
+        if !failpoints.is_empty() {
+            env.push(("LOGLAKE_FAILPOINTS".to_owned(), failpoints.to_owned()));
+        }
+        Process::start(&["dev", "--data", data.to_str().expect("a UTF-8 path")], &env, &log)
+    }
+
+    /// Waits until it can serve.
+    pub async fn wait_ready(&mut self) {
         let url = format!("{}/ready", self.ports.query_url());
         self.process.ready(&url).await;
     }
 
     /// Starts it anew, on the same folder and ports, after it was killed or stopped.
     pub async fn restart(&mut self) {
-        self.process = Self::spawn(&self.data, &self.env);
+        self.launch_with("");
         self.wait_ready().await;
+    }
+
+    /// Starts it anew with `failpoints`; does not wait, for it may die before it is ready.
+    pub fn launch_with(&mut self, failpoints: &str) {
+        self.starts += 1;
+        self.process = Self::spawn(&self.data, &self.env, failpoints, self.starts);
     }
 
     /// Its data folder.

@@ -6,6 +6,8 @@ use std::path::{Path, PathBuf};
 
 use rustix::fs::{FlockOperation, flock};
 
+use loglake_model::failpoint;
+
 use crate::Error;
 use crate::embedded::format::Flaw;
 
@@ -87,6 +89,7 @@ pub(super) fn write_whole(dir: &Path, path: &Path, bytes: &[u8]) -> io::Result<F
         // What is left over is also removed by the next opening.
         let _ = fs::remove_file(&unfinished);
     })?;
+    failpoint!("log.file_written");
     fs::rename(&unfinished, path)?;
     sync(dir)?;
     Ok(file)

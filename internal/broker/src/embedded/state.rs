@@ -4,6 +4,7 @@ use std::io;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
+use loglake_model::failpoint;
 use parking_lot::Mutex;
 use tokio::sync::watch;
 
@@ -189,7 +190,9 @@ impl Shared {
         let _only_one = self.sweeping.lock();
         loop {
             let Some(path) = self.state.lock().free_segment().map(Path::to_owned) else { return Ok(()) };
-            match fs::remove_file(&path) {
+            let removed = fs::remove_file(&path);
+            failpoint!("log.segment_removed");
+            match removed {
                 Err(error) if error.kind() != io::ErrorKind::NotFound => {
                     return Err(refused(format!("cannot remove {}", path.display()))(error));
                 }

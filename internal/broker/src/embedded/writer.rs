@@ -7,7 +7,7 @@ use std::sync::Arc;
 use std::thread::JoinHandle;
 
 use bytes::Bytes;
-use loglake_model::Clock;
+use loglake_model::{Clock, failpoint};
 use parking_lot::{Condvar, Mutex};
 use tokio::sync::{OwnedSemaphorePermit, Semaphore, oneshot};
 
@@ -274,11 +274,13 @@ impl Writer {
         if let Err(error) = written_out {
             return Err(self.cut_back("a write of the log failed", &error));
         }
+        failpoint!("log.written");
         if let Err(error) = self.disk.sync_data() {
             // The kernel may have dropped the pages and call the next sync a success: cut, and accept nothing on top.
             let refusal = self.cut_back("a sync of the log failed", &error);
             return Err(self.give_up(refusal));
         }
+        failpoint!("log.synced");
         self.active.position = position + self.buffer.len() as u64;
         self.group += 1;
         self.starts = starts;
@@ -336,6 +338,7 @@ impl Writer {
                 return Err(self.give_up(refusal));
             }
         };
+        failpoint!("log.rolled");
         let header_bytes = header.bytes() as u64;
         self.active =
             Active { sequence, file: Arc::clone(&file), mark: header.mark, header_bytes, position: header_bytes };

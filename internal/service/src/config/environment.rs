@@ -10,13 +10,16 @@ use super::{Place, keys, token_row};
 /// Ours, but not keys: where the file is, and what the agent, the local stack and the tests read.
 const OTHERS: [&str; 4] = ["LOGLAKE_BIN", "LOGLAKE_CONFIG", "LOGLAKE_SERVER", "LOGLAKE_TOKEN"];
 const TESTS: &str = "LOGLAKE_TEST_";
+/// Makes a build for tests die or fail at a certain place; a release knows no such variable.
+const FAILPOINTS: &str = "LOGLAKE_FAILPOINTS";
 
 /// Lays environment variables over `values`.
 pub(super) fn read(variables: &[(OsString, OsString)], values: &mut Values) {
     for (name, _) in variables {
         let Some(name) = name.to_str().filter(|name| name.starts_with("LOGLAKE_")) else { continue };
         let is_key = keys().any(|key| key.variable() == name);
-        if !is_key && !OTHERS.contains(&name) && !name.starts_with(TESTS) {
+        let is_for_tests = name.starts_with(TESTS) || cfg!(feature = "failpoints") && name == FAILPOINTS;
+        if !is_key && !OTHERS.contains(&name) && !is_for_tests {
             let known: Vec<String> = keys().map(super::Key::variable).collect();
             let hint = nearest(name, known.iter().map(String::as_str)).map(|known| format!("; do you mean {known}?"));
             let message = format!("is not a variable of loglake{}", hint.unwrap_or_default());

@@ -13,6 +13,7 @@ use std::sync::Arc;
 
 use async_trait::async_trait;
 use bytes::Bytes;
+use loglake_model::failpoint;
 use rustix::fs::OFlags;
 use rustix::io::Errno;
 
@@ -163,6 +164,7 @@ impl Shared {
 
     fn create(&self, key: &str, body: &[u8]) -> Result<Create, Error> {
         let temp = self.write_temp("create", key, body)?;
+        failpoint!("folder.staged");
         // A link never replaces anything: of any number of callers one makes it.
         let linked = self.in_folders(key, |path| {
             let created = match std::fs::hard_link(temp.path(), path) {
@@ -170,6 +172,7 @@ impl Shared {
                 Err(error) if error.kind() == io::ErrorKind::AlreadyExists => false,
                 Err(error) => return Err(error),
             };
+            failpoint!("folder.linked");
             // Also after someone else's: what a caller goes on to read there must not be gone after a power failure.
             match folders::sync_parent(path) {
                 Ok(()) if created => Ok(Create::Created),
