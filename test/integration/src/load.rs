@@ -19,6 +19,8 @@ use crate::{Client, send};
 pub const TENANTS: [&str; 2] = ["canary", "wren"];
 /// How long a client waits for an answer.
 const PATIENCE: Duration = Duration::from_secs(10);
+/// How long a sender waits between batches: the load should leave the machine to what is tested.
+const PACE: Duration = Duration::from_millis(3);
 /// How long a sender that was refused waits.
 const PAUSE: Duration = Duration::from_millis(20);
 
@@ -166,18 +168,16 @@ impl Load {
             senders.push(tokio::spawn(async move {
                 let mut client = IngestServiceClient::new(channel);
                 while !stopped.load(Ordering::Relaxed) {
-                    if !load.send_grpc(&mut client, tenant, size).await {
-                        tokio::time::sleep(PAUSE).await;
-                    }
+                    let is_taken = load.send_grpc(&mut client, tenant, size).await;
+                    tokio::time::sleep(if is_taken { PACE } else { PAUSE }).await;
                 }
             }));
             let (load, stopped, base) = (self.clone(), Arc::clone(&stop), http.to_owned());
             senders.push(tokio::spawn(async move {
                 let client = reqwest::Client::new();
                 while !stopped.load(Ordering::Relaxed) {
-                    if !load.send_http(&client, &base, tenant, size).await {
-                        tokio::time::sleep(PAUSE).await;
-                    }
+                    let is_taken = load.send_http(&client, &base, tenant, size).await;
+                    tokio::time::sleep(if is_taken { PACE } else { PAUSE }).await;
                 }
             }));
         }
