@@ -13,7 +13,7 @@ use std::time::Duration;
 
 use bytes::Bytes;
 use futures_util::{StreamExt as _, TryStreamExt as _, stream};
-use loglake_model::{ChunkMeta, ErrorKind};
+use loglake_model::{ChunkMeta, ErrorKind, failpoint, fails};
 use loglake_store::Create;
 
 use crate::keys::{checkpoint_key, segment_key};
@@ -140,6 +140,7 @@ impl Chain {
         };
         let (length, checksum) = (bytes.len() as u64, crc32c::crc32c(&bytes));
         self.store().put(&key, Bytes::from(bytes)).await?;
+        failpoint!("fold.segment_put");
         Ok(SegmentRef { day: day.to_owned(), key, length, checksum, chunks: count })
     }
 
@@ -148,7 +149,10 @@ impl Chain {
         let key = checkpoint_key(self.folder(), checkpoint.seq);
         let body = Bytes::from(checkpoint.encode()?);
         for attempt in 1..=ATTEMPTS {
-            match self.store().create(&key, body.clone()).await {
+            let created = self.store().create(&key, body.clone()).await;
+            // As if the answer were lost.
+            let created = if fails!("fold.checkpoint_created") { Ok(Create::Unknown) } else { created };
+            match created {
                 Ok(Create::Created | Create::Exists) => return Ok(()),
                 Ok(Create::Unknown) => match self.store().get(&key, MAX_CHECKPOINT_BYTES as u64).await {
                     Ok(_) => return Ok(()),
@@ -169,7 +173,11 @@ impl Chain {
 
     pub(crate) async fn delete_all(&self, keys: Vec<String>) -> Result<usize, Error> {
         let count = keys.len();
-        let deletes = stream::iter(keys).map(|key| async move { Ok::<_, Error>(self.store().delete(&key).await?) });
+        let deletes = stream::iter(keys).map(|key| async move {
+            self.store().delete(&key).await?;
+            failpoint!("sweep.object_deleted");
+            Ok::<_, Error>(())
+        });
         deletes.buffer_unordered(DELETES).try_collect::<()>().await?;
         Ok(count)
     }

@@ -61,6 +61,12 @@ pub const POINTS: &[(&str, bool)] = &[
     ("index.entry_applied", false),
     ("index.rebuilding", false),
     ("index.rebuilt", false),
+    // The chain is folded, swept, and what nobody names is collected.
+    ("fold.segment_put", false),
+    ("fold.checkpoint_created", true),
+    ("sweep.object_deleted", false),
+    ("sweep.done", false),
+    ("collect.object_deleted", false),
     // The folder as a store.
     ("folder.staged", false),
     ("folder.linked", false),

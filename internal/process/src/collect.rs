@@ -6,6 +6,7 @@ use std::sync::Arc;
 
 use futures_util::{StreamExt as _, TryStreamExt as _, stream};
 use loglake_commit::{Chain, Named, Origin, chunk_origin, other_cluster, quarantine_origin, quarantine_prefix};
+use loglake_model::failpoint;
 use loglake_store::Object;
 use tokio::time::Instant;
 
@@ -131,7 +132,9 @@ impl Collector {
     async fn delete(&self, objects: Vec<Object>) -> Result<(), Error> {
         let deletes = stream::iter(objects).map(|object| async move {
             tracing::debug!(key = object.key, "object deleted");
-            Ok::<_, Error>(self.shared.store.delete(&object.key).await?)
+            self.shared.store.delete(&object.key).await?;
+            failpoint!("collect.object_deleted");
+            Ok::<_, Error>(())
         });
         deletes.buffer_unordered(DELETES).try_collect().await
     }

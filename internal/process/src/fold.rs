@@ -6,6 +6,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use loglake_commit::{Chain, Fold};
+use loglake_model::failpoint;
 use tokio::sync::watch;
 use tokio::time::Instant;
 
@@ -63,6 +64,7 @@ impl Folder {
         let due = self.unswept.iter().take_while(|(_, since)| since.elapsed() >= grace).last().copied();
         if let Some((up_to, _)) = due {
             let swept = self.chain.sweep(up_to).await?;
+            failpoint!("sweep.done");
             self.unswept.retain(|(seq, _)| *seq > up_to);
             let objects = swept.entries + swept.checkpoints + swept.segments;
             self.shared.metrics.swept.inc_by(objects as u64);

@@ -26,9 +26,14 @@ fn folder() -> &'static Path {
             .status()
             .expect("cargo runs");
         assert!(status.success(), "the programs under test do not build");
-        // <target>/<profile>/deps/<this test>
-        let test = std::env::current_exe().expect("this test has a path");
-        test.ancestors().nth(2).expect("tests lie in target/<profile>/deps").to_owned()
+        // <target>/<profile>/deps/<this test>, or <target>/<profile>/<this program>
+        let this = std::env::current_exe().expect("this test has a path");
+        let folder = this.parent().expect("it lies in a folder");
+        if folder.ends_with("deps") {
+            folder.parent().expect("deps has a parent").to_owned()
+        } else {
+            folder.to_owned()
+        }
     })
 }
 

@@ -3,7 +3,7 @@
 use std::fs::File;
 use std::os::unix::process::ExitStatusExt as _;
 use std::path::{Path, PathBuf};
-use std::process::{Child, Command, ExitStatus, Stdio};
+use std::process::{Child, Command, Stdio};
 use std::time::{Duration, Instant};
 
 use crate::{free_port, programs};
@@ -18,14 +18,30 @@ const STOP: Duration = Duration::from_secs(60);
 pub struct Process {
     child: Child,
     log: PathBuf,
+    /// Where what it says begins in its log.
+    log_from: u64,
 }
 
 impl Process {
     /// Starts `loglake` with `args` and `env`; what it says goes to `log`.
     pub fn start(args: &[&str], env: &[(String, String)], log: &Path) -> Self {
+        Self::start_under(&[], args, env, log)
+    }
+
+    /// The same by way of a command that becomes it, such as `prlimit --nofile=256`.
+    pub fn start_under(wrapper: &[&str], args: &[&str], env: &[(String, String)], log: &Path) -> Self {
         let out = File::options().create(true).append(true).open(log).expect("the log can be written");
+        let log_from = out.metadata().expect("the log has a length").len();
         let err = out.try_clone().expect("a file can be opened twice");
-        let child = Command::new(programs::loglake())
+        let mut command = match wrapper {
+            [] => Command::new(programs::loglake()),
+            [program, more @ ..] => {
+                let mut command = Command::new(program);
+                command.args(more).arg(programs::loglake());
+                command
+            }
+        };
+        let child = command
             .args(args)
             .envs(env.iter().map(|(key, value)| (key, value)))
             .stdin(Stdio::null())
@@ -33,7 +49,7 @@ impl Process {
             .stderr(err)
             .spawn()
             .expect("loglake starts");
-        Self { child, log: log.to_owned() }
+        Self { child, log: log.to_owned(), log_from }
     }
 
     /// Its process id.
@@ -54,22 +70,22 @@ impl Process {
             {
                 return;
             }
-            let ended = self.child.try_wait().expect("a child can be asked");
+            let ended = self.ended();
             assert!(ended.is_none(), "loglake ended ({ended:?}):\n{}", self.log_text());
             assert!(Instant::now() < deadline, "loglake is not ready at {url}:\n{}", self.log_text());
             tokio::time::sleep(Duration::from_millis(50)).await;
         }
     }
 
-    /// How it ended, if it did.
-    pub fn ended(&mut self) -> Option<ExitStatus> {
+    /// How it ended, if it has.
+    pub fn ended(&mut self) -> Option<std::process::ExitStatus> {
         self.child.try_wait().expect("a child can be asked")
     }
 
-    /// Waits until a fail-point has killed it, and checks that it was that one.
+    /// Waits until a fail-point has killed it, and checks that it was the one that says `line`.
     ///
     /// # Panics
-    /// When it still runs after `patience`, ended otherwise, or did not say `line`; with its log.
+    /// When it still runs after `patience`, ended otherwise, or did not say so; with its log.
     pub async fn killed_at(&mut self, line: &str, patience: Duration) {
         let deadline = Instant::now() + patience;
         let status = loop {
@@ -80,7 +96,7 @@ impl Process {
             tokio::time::sleep(Duration::from_millis(5)).await;
         };
         assert_eq!(status.signal(), Some(9), "{line}: it ended with {status}:\n{}", self.log_text());
-        assert!(self.log_text().contains(line), "{line}: it did not fire:\n{}", self.log_text());
+        assert!(self.said().contains(line), "{line}: it did not fire:\n{}", self.log_text());
     }
 
     /// Ends it as a crash would.
@@ -103,13 +119,20 @@ impl Process {
         self.signal("TERM");
         let deadline = Instant::now() + STOP;
         loop {
-            if let Some(status) = self.child.try_wait().expect("a child can be asked") {
+            if let Some(status) = self.ended() {
                 assert!(status.success(), "loglake ended with {status}:\n{}", self.log_text());
                 return;
             }
             assert!(Instant::now() < deadline, "loglake does not stop:\n{}", self.log_text());
             tokio::time::sleep(Duration::from_millis(20)).await;
         }
+    }
+
+    /// All that this process has said, without what an earlier one said in the same log.
+    pub fn said(&self) -> String {
+        let text = std::fs::read(&self.log).unwrap_or_default();
+        let from = usize::try_from(self.log_from).unwrap_or(usize::MAX).min(text.len());
+        String::from_utf8_lossy(&text[from..]).into_owned()
     }
 
     /// The end of its log.
@@ -196,34 +219,42 @@ pub struct Dev {
     pub ports: Ports,
     data: PathBuf,
     env: Vec<(String, String)>,
-    starts: usize,
+    wrapper: Vec<String>,
 }
 
 impl Dev {
     /// Starts it on `data` with further environment, and waits until it is ready.
     pub async fn start(data: &Path, env: &[(&str, &str)]) -> Self {
-        let mut dev = Self::launch(data, env, "");
+        let mut dev = Self::launch(&[], data, env);
         dev.wait_ready().await;
         dev
     }
 
-    /// Starts it with `failpoints`; does not wait, for it may die before it is ready.
-    pub fn launch(data: &Path, env: &[(&str, &str)], failpoints: &str) -> Self {
+    /// Starts it by way of a command that becomes it (such as `prlimit --nofile=256`; none when empty); not ready yet.
+    pub fn launch(wrapper: &[&str], data: &Path, env: &[(&str, &str)]) -> Self {
         let ports = Ports::free();
         let mut all = ports.env();
         all.extend(env.iter().map(|(key, value)| ((*key).to_owned(), (*value).to_owned())));
-        let process = Self::spawn(data, &all, failpoints, 0);
-        Self { process, ports, data: data.to_owned(), env: all, starts: 0 }
+        let wrapper: Vec<String> = wrapper.iter().map(|part| (*part).to_owned()).collect();
+        let process = Self::spawn(&wrapper, data, &all);
+        Self { process, ports, data: data.to_owned(), env: all, wrapper }
     }
 
-    /// Every start has a log of its own, so that what it says can be told from what others said.
-    fn spawn(data: &Path, env: &[(String, String)], failpoints: &str, number: usize) -> Process {
-        let log = data.with_extension(format!("server-{number}.log"));
-        let mut env = env.to_vec();
-        if !failpoints.is_empty() {
-            env.push(("LOGLAKE_FAILPOINTS".to_owned(), failpoints.to_owned()));
-        }
-        Process::start(&["dev", "--data", data.to_str().expect("a UTF-8 path")], &env, &log)
+    fn spawn(wrapper: &[String], data: &Path, env: &[(String, String)]) -> Process {
+        let log = data.with_extension("server.log");
+        let wrapper: Vec<&str> = wrapper.iter().map(String::as_str).collect();
+        Process::start_under(&wrapper, &["dev", "--data", data.to_str().expect("a UTF-8 path")], env, &log)
+    }
+
+    /// From its next start on, the variable `key` is `value`.
+    pub fn set(&mut self, key: &str, value: &str) {
+        self.env.retain(|(name, _)| name != key);
+        self.env.push((key.to_owned(), value.to_owned()));
+    }
+
+    /// Starts it anew, on the same folder and ports, after it ended; not ready yet.
+    pub fn start_again(&mut self) {
+        self.process = Self::spawn(&self.wrapper, &self.data, &self.env);
     }
 
     /// Waits until it can serve.
@@ -234,14 +265,8 @@ impl Dev {
 
     /// Starts it anew, on the same folder and ports, after it was killed or stopped.
     pub async fn restart(&mut self) {
-        self.launch_with("");
+        self.start_again();
         self.wait_ready().await;
-    }
-
-    /// Starts it anew with `failpoints`; does not wait, for it may die before it is ready.
-    pub fn launch_with(&mut self, failpoints: &str) {
-        self.starts += 1;
-        self.process = Self::spawn(&self.data, &self.env, failpoints, self.starts);
     }
 
     /// Its data folder.

@@ -12,15 +12,31 @@ pub struct Native {
     dir: PathBuf,
     /// Its port on the loopback.
     pub port: u16,
+    more: Vec<String>,
 }
 
 impl Native {
     /// Starts the server of `script` with its data in `dir`.
     pub fn start(script: &'static str, dir: PathBuf) -> Self {
         // Kafka takes the port after the one it is given for its controller.
-        let port = free_port();
-        programs::script(script, &["start", dir.to_str().expect("a UTF-8 path"), &port.to_string()]);
-        Self { script, dir, port }
+        Self::start_with(script, dir, free_port(), &[])
+    }
+
+    /// The same on `port`, with further arguments of the script.
+    pub fn start_with(script: &'static str, dir: PathBuf, port: u16, more: &[String]) -> Self {
+        let native = Self { script, dir, port, more: more.to_vec() };
+        native.start_again();
+        native
+    }
+
+    /// Ends it at once, as a crash would; its data stays. For Kafka only: the other scripts have no such command.
+    pub fn kill(&self) {
+        programs::script(self.script, &["kill", self.dir.to_str().expect("a UTF-8 path")]);
+    }
+
+    /// Its folder.
+    pub fn dir(&self) -> &Path {
+        &self.dir
     }
 
     /// Stops it; its data stays.
@@ -30,7 +46,10 @@ impl Native {
 
     /// Starts it again on the same data and port.
     pub fn start_again(&self) {
-        programs::script(self.script, &["start", self.dir.to_str().expect("a UTF-8 path"), &self.port.to_string()]);
+        let port = self.port.to_string();
+        let mut args = vec!["start", self.dir.to_str().expect("a UTF-8 path"), &port];
+        args.extend(self.more.iter().map(String::as_str));
+        programs::script(self.script, &args);
     }
 
     /// `127.0.0.1:port`.
@@ -54,7 +73,8 @@ impl Drop for Native {
 pub struct Role {
     /// The running process.
     pub process: Process,
-    args: [&'static str; 1],
+    /// `ingestor`, `processor` or `query`.
+    pub role: &'static str,
     env: Vec<(String, String)>,
     log: PathBuf,
     ready: String,
@@ -67,6 +87,48 @@ pub struct Role {
 }
 
 impl Role {
+    /// Starts a role with `env`, named `name` in its log in `folder`, on free ports; not ready yet.
+    pub fn start(role: &'static str, name: &str, folder: &Path, env: &[(String, String)]) -> Self {
+        let ports: [u16; 4] = std::array::from_fn(|_| free_port());
+        let local = |port: u16| format!("127.0.0.1:{port}");
+        let mut env = env.to_vec();
+        let listen: &[(&str, u16)] = match role {
+            "ingestor" => &[
+                ("LOGLAKE_INGEST_GRPC_LISTEN", ports[0]),
+                ("LOGLAKE_INGEST_HTTP_LISTEN", ports[1]),
+                ("LOGLAKE_METRICS_INGESTOR_LISTEN", ports[2]),
+            ],
+            "processor" => {
+                &[("LOGLAKE_PROCESSOR_TAIL_LISTEN", ports[0]), ("LOGLAKE_METRICS_PROCESSOR_LISTEN", ports[2])]
+            }
+            _ => &[("LOGLAKE_QUERY_LISTEN", ports[1]), ("LOGLAKE_METRICS_QUERY_LISTEN", ports[2])],
+        };
+        env.extend(listen.iter().map(|(key, port)| ((*key).to_owned(), local(*port))));
+        let log = folder.join(format!("{name}.log"));
+        let metrics = format!("http://{}", local(ports[2]));
+        Self {
+            process: Process::start(&[role], &env, &log),
+            role,
+            env,
+            log,
+            ready: format!("{metrics}/ready"),
+            grpc: format!("http://{}", local(ports[0])),
+            http: format!("http://{}", local(ports[1])),
+            metrics,
+        }
+    }
+
+    /// Starts it anew at the same addresses, after it ended; not ready yet.
+    pub fn start_again(&mut self) {
+        self.process = Process::start(&[self.role], &self.env, &self.log);
+    }
+
+    /// From its next start on, the variable `key` is `value`.
+    pub fn set(&mut self, key: &str, value: &str) {
+        self.env.retain(|(name, _)| name != key);
+        self.env.push((key.to_owned(), value.to_owned()));
+    }
+
     /// Waits until it can serve.
     pub async fn wait_ready(&mut self) {
         let ready = self.ready.clone();
@@ -75,7 +137,7 @@ impl Role {
 
     /// Starts it anew at the same addresses, after it ended.
     pub async fn restart(&mut self) {
-        self.process = Process::start(&self.args, &self.env, &self.log);
+        self.start_again();
         self.wait_ready().await;
     }
 }
@@ -120,32 +182,6 @@ impl Stack {
 
     /// Starts a role, named `name` in its log, on free ports; not ready yet.
     pub fn role(&self, role: &'static str, name: &str) -> Role {
-        let ports: [u16; 4] = std::array::from_fn(|_| free_port());
-        let local = |port: u16| format!("127.0.0.1:{port}");
-        let mut env = self.env.clone();
-        let listen: &[(&str, u16)] = match role {
-            "ingestor" => &[
-                ("LOGLAKE_INGEST_GRPC_LISTEN", ports[0]),
-                ("LOGLAKE_INGEST_HTTP_LISTEN", ports[1]),
-                ("LOGLAKE_METRICS_INGESTOR_LISTEN", ports[2]),
-            ],
-            "processor" => {
-                &[("LOGLAKE_PROCESSOR_TAIL_LISTEN", ports[0]), ("LOGLAKE_METRICS_PROCESSOR_LISTEN", ports[2])]
-            }
-            _ => &[("LOGLAKE_QUERY_LISTEN", ports[1]), ("LOGLAKE_METRICS_QUERY_LISTEN", ports[2])],
-        };
-        env.extend(listen.iter().map(|(key, port)| ((*key).to_owned(), local(*port))));
-        let log = self.folder.join(format!("{name}.log"));
-        let metrics = format!("http://{}", local(ports[2]));
-        Role {
-            process: Process::start(&[role], &env, &log),
-            args: [role],
-            env,
-            log,
-            ready: format!("{metrics}/ready"),
-            grpc: format!("http://{}", local(ports[0])),
-            http: format!("http://{}", local(ports[1])),
-            metrics,
-        }
+        Role::start(role, name, &self.folder, &self.env)
     }
 }

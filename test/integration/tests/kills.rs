@@ -12,7 +12,7 @@ use loglake_broker::{EmbeddedLog, Producer as _, embedded};
 use loglake_integration::load::Size;
 use loglake_integration::{Client, Dev, Load};
 use loglake_model::SystemClock;
-use loglake_model::failpoints::POINTS;
+use loglake_model::failpoints::{POINTS, VARIABLE as FAILPOINTS};
 
 const START_NS: i64 = 1_772_323_200_000_000_000;
 /// How long a process may take until it reaches its end.
@@ -83,6 +83,10 @@ const CASES: &[Case] = &[
     after(Before::Kill("flush.won=kill@2"), "index.entry_applied", &[1]),
     after(Before::LoseIndex, "index.rebuilding", &[1, 2]),
     after(Before::LoseIndex, "index.rebuilt", &[1, 2]),
+    case("fold.segment_put", &[1, 3]),
+    case("fold.checkpoint_created", &[1, 3]),
+    case("sweep.object_deleted", &[1, 4]),
+    case("sweep.done", &[1]),
     case("folder.staged", &[1, 3]),
     case("folder.linked", &[1, 3]),
 ];
@@ -90,6 +94,7 @@ const CASES: &[Case] = &[
 /// Places that have a test of their own, or that only several processes pass.
 const ELSEWHERE: &[(&str, &str)] = &[
     ("worker.finishing", "below: it takes an orderly stop"),
+    ("collect.object_deleted", "it takes a thousand commits before something is left over"),
     ("flush.lost", "one processor alone loses no claim; the faults on real servers have it"),
 ];
 
@@ -101,12 +106,14 @@ fn every_fail_point_has_its_case() {
     assert!(without.is_empty(), "no case kills at {without:?}");
 }
 
-/// Flushes that come quickly, on few partitions.
+/// Flushes and folds that come quickly, on few partitions.
 const ENV: &[(&str, &str)] = &[
     ("LOGLAKE_BROKER_PARTITIONS", "2"),
     ("LOGLAKE_BROKER_SEGMENT_BYTES", "1MiB"),
     ("LOGLAKE_PROCESSOR_FLUSH_INTERVAL", "1s"),
     ("LOGLAKE_PROCESSOR_FLUSH_BYTES", "1MiB"),
+    ("LOGLAKE_PROCESSOR_FOLD_ENTRIES", "2"),
+    ("LOGLAKE_PROCESSOR_FOLD_GRACE", "0s"),
 ];
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
@@ -125,16 +132,16 @@ async fn killed_at_every_step_it_loses_nothing_and_repeats_nothing() {
             match case.before {
                 Before::Nothing => {}
                 Before::Kill(rule) => {
-                    dev.launch_with(rule);
+                    arm(&mut dev, rule);
                     die(&mut dev, &load, case.size, "failpoint ").await;
                 }
                 Before::LoseIndex => std::fs::remove_dir_all(dev.data().join("index")).unwrap(),
                 Before::Garble => garble(&dev.data().join("log")).await,
             }
-            dev.launch_with(&format!("{}=kill@{hit}", case.point));
+            arm(&mut dev, &format!("{}=kill@{hit}", case.point));
             die(&mut dev, &load, case.size, &format!("failpoint {what}: kill")).await;
             fired += 1;
-            dev.restart().await;
+            restart(&mut dev).await;
             load.judge(&what, &client, first..load.sent(), 1_000).await;
         }
     }
@@ -152,10 +159,12 @@ async fn killed_while_its_folder_is_made_or_while_it_stops_it_starts_again() {
     {
         let (name, hit) = point.split_once('@').unwrap();
         let rule = format!("{name}=kill@{hit}");
-        let mut dev = Dev::launch(&folder.path().join(format!("data-{number}")), ENV, &rule);
+        let mut env = ENV.to_vec();
+        env.push((FAILPOINTS, rule.as_str()));
+        let mut dev = Dev::launch(&[], &folder.path().join(format!("data-{number}")), &env);
         let line = format!("failpoint {name} hit {hit}: kill");
         dev.process.killed_at(&line, PATIENCE).await;
-        dev.restart().await;
+        restart(&mut dev).await;
         let load = Load::new(START_NS);
         let running = load.run(&dev.ports.grpc_url(), &dev.ports.ingest_url(), SMALL);
         while load.acknowledged(0..load.sent()) < 200 {
@@ -164,13 +173,25 @@ async fn killed_while_its_folder_is_made_or_while_it_stops_it_starts_again() {
         running.stop().await;
         dev.process.kill();
 
-        dev.launch_with("worker.finishing=kill@2");
+        arm(&mut dev, "worker.finishing=kill@2");
         dev.wait_ready().await;
         dev.process.signal("TERM");
         dev.process.killed_at("failpoint worker.finishing hit 2: kill", PATIENCE).await;
-        dev.restart().await;
+        restart(&mut dev).await;
         load.judge(point, &Client::new(dev.ports.query_url()), 0..load.sent(), 1_000).await;
     }
+}
+
+/// Starts it to die at a place; does not wait, for that may be before it is ready.
+fn arm(dev: &mut Dev, failpoints: &str) {
+    dev.set(FAILPOINTS, failpoints);
+    dev.start_again();
+}
+
+/// Starts it to live.
+async fn restart(dev: &mut Dev) {
+    arm(dev, "");
+    dev.wait_ready().await;
 }
 
 /// Sends until the process has killed itself at the place that `line` names.
