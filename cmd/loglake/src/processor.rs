@@ -3,6 +3,7 @@
 use std::time::Duration;
 
 use loglake_auth::internal::InternalKey;
+use loglake_service::config::LostRecords;
 use loglake_service::{Config, Listener, Role};
 use prometheus::Registry;
 use tracing::info;
@@ -49,6 +50,9 @@ async fn run(start: Start) -> anyhow::Result<()> {
 /// How long a removed chunk stays: longer than the longest query that `query.timeout` allows.
 const REMOVED_GRACE: Duration = Duration::from_secs(90 * 60);
 
+/// How long the broker's log may end before a chain until the partition halts: an election is long over by then.
+const TRUNCATION_GRACE: Duration = Duration::from_secs(60);
+
 /// What the role is told.
 pub(crate) fn settings(config: &Config) -> loglake_process::Config {
     let of = &config.processor;
@@ -67,6 +71,11 @@ pub(crate) fn settings(config: &Config) -> loglake_process::Config {
         fold_grace: of.fold_grace,
         collect_interval: of.collect_interval,
         removed_grace: REMOVED_GRACE,
+        on_lost_records: match of.on_lost_records {
+            LostRecords::Halt => loglake_process::LostRecords::Halt,
+            LostRecords::Gap => loglake_process::LostRecords::Gap,
+        },
+        truncation_grace: TRUNCATION_GRACE,
     }
 }
 

@@ -33,4 +33,17 @@ pub struct Config {
     pub collect_interval: Duration,
     /// How long a removed chunk stays from when the index was seen without it: longer than the longest query.
     pub removed_grace: Duration,
+    /// What becomes of a partition when the broker deleted records before they were flushed.
+    pub on_lost_records: LostRecords,
+    /// How long the broker's log may end before the chain, as a new leader's may for a moment, until the partition halts.
+    pub truncation_grace: Duration,
+}
+
+/// What becomes of a partition when the broker deleted records before they were flushed.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum LostRecords {
+    /// It halts until somebody decides.
+    Halt,
+    /// It writes down what is lost, which every answer names from then on, and goes on after it.
+    Gap,
 }

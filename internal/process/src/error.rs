@@ -35,22 +35,33 @@ pub enum Error {
     /// A chunk could not be built.
     #[error("building a chunk: {0}")]
     Chunk(#[from] loglake_chunk::Error),
-    /// Retention, or a topic cut short, ran past what was committed: going on would lose records in silence.
+    /// The broker deleted records before they were flushed: going on would lose them in silence.
     #[error(
-        "partition {partition} is halted: the chain ends at offset {next}, but the broker holds {earliest}..{latest}; \
-         {what}"
+        "partition {partition} is halted: the broker deleted offsets {from}..{to} before they were flushed, and holds \
+         {to}..{latest}; set processor.on_lost_records = \"gap\" to give them up and go on from {to}"
     )]
-    OffsetsApart {
+    LostRecords {
+        /// The partition.
+        partition: u32,
+        /// The chain's tail: the first offset lost.
+        from: u64,
+        /// The lowest offset the broker holds.
+        to: u64,
+        /// The next offset the broker will give.
+        latest: u64,
+    },
+    /// The broker's log ends before the chain: acknowledged records are gone, and their offsets will be given to others.
+    #[error(
+        "partition {partition} is halted: the chain ends at offset {next}, but the broker's log ends at {latest}: it was cut \
+         short, or this is another broker or topic than before"
+    )]
+    Truncated {
         /// The partition.
         partition: u32,
         /// The chain's tail.
         next: u64,
-        /// The lowest offset the broker holds.
-        earliest: u64,
         /// The next offset the broker will give.
         latest: u64,
-        /// What that means.
-        what: &'static str,
     },
     /// A message's leader epoch fell: an old leader took over, acknowledged records may have been replaced.
     #[error("partition {partition} is halted: the leader epoch fell from {before} to {after} at offset {offset}")]
@@ -93,9 +104,27 @@ impl Error {
             Self::Index(error) => error.kind(),
             Self::Store(error) => error.kind(),
             Self::Chunk(error) => error.kind(),
-            Self::OffsetsApart { .. } | Self::EpochFell { .. } | Self::OtherTopic { .. } | Self::Inconsistent(_) => {
-                ErrorKind::Corrupt
-            }
+            Self::LostRecords { .. }
+            | Self::Truncated { .. }
+            | Self::EpochFell { .. }
+            | Self::OtherTopic { .. }
+            | Self::Inconsistent(_) => ErrorKind::Corrupt,
+        }
+    }
+    /// Why a partition that ended with it stands still, as metrics say it: one of [`HALT_REASONS`].
+    #[must_use]
+    pub(crate) fn halt_reason(&self) -> &'static str {
+        match self {
+            Self::LostRecords { .. } => "lost_records",
+            Self::Truncated { .. } => "truncated",
+            Self::OtherTopic { .. } => "topic_recreated",
+            Self::EpochFell { .. } => "epoch_fell",
+            other if other.kind() == ErrorKind::Corrupt => "damaged",
+            _ => "error",
         }
     }
 }
+
+/// All that [`Error::halt_reason`] says.
+pub(crate) const HALT_REASONS: [&str; 6] =
+    ["lost_records", "truncated", "topic_recreated", "epoch_fell", "damaged", "error"];

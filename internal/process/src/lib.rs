@@ -19,6 +19,7 @@ mod config;
 mod error;
 mod flush;
 mod fold;
+mod guard;
 mod held;
 mod metrics;
 mod pending;
@@ -31,7 +32,7 @@ mod tail;
 mod tail_service;
 mod worker;
 
-pub use config::Config;
+pub use config::{Config, LostRecords};
 pub use error::Error;
 pub use role::{Parts, Processor};
 pub use surroundings::{Incoming, Surroundings};

@@ -2,6 +2,8 @@ use prometheus::{
     Histogram, HistogramOpts, HistogramVec, IntCounter, IntCounterVec, IntGauge, IntGaugeVec, Opts, Registry,
 };
 
+use crate::error::HALT_REASONS;
+
 /// The processor's metrics. Partitions are few and fixed, so they may be labels; tenants are not.
 #[derive(Clone, Debug)]
 pub(crate) struct Metrics {
@@ -16,7 +18,8 @@ pub(crate) struct Metrics {
     pub(crate) lag: IntGaugeVec,
     pub(crate) position: IntGaugeVec,
     pub(crate) committed: IntGaugeVec,
-    pub(crate) halted: IntGaugeVec,
+    halted: IntGaugeVec,
+    pub(crate) gap_offsets: IntCounter,
     pub(crate) memory: IntGauge,
     pub(crate) open_chunks: IntGaugeVec,
     pub(crate) partitions: IntGauge,
@@ -75,7 +78,17 @@ impl Metrics {
             lag: gauges("loglake_process_lag_messages", "Messages in the broker that were not consumed yet.")?,
             position: gauges("loglake_process_position", "The offset consumed up to.")?,
             committed: gauges("loglake_process_committed", "The offset committed to chunks up to.")?,
-            halted: gauges("loglake_process_halted", "1 while a partition is halted by an error, see the log.")?,
+            halted: add(
+                registry,
+                IntGaugeVec::new(
+                    Opts::new("loglake_partition_halted", "1 while a partition is halted, by reason; see the log."),
+                    &["partition", "reason"],
+                )?,
+            )?,
+            gap_offsets: counter(
+                "loglake_gap_offsets_total",
+                "Offsets given up because the broker deleted them before they were flushed.",
+            )?,
             memory: gauge("loglake_process_memory_bytes", "Messages held in memory, in bytes.")?,
             open_chunks: gauges("loglake_process_open_chunks", "Chunks that the next flush will be of.")?,
             partitions: gauge("loglake_process_partitions", "Partitions assigned.")?,
@@ -97,5 +110,17 @@ impl Metrics {
             tail_requests: counters("loglake_process_tail_requests_total", "Calls of the tail service.", "outcome")?,
             tail_seconds: histogram("loglake_process_tail_seconds", "Latency of the tail service.", seconds)?,
         })
+    }
+
+    /// Shows that `partition` is halted for `reason`, or that it is not.
+    pub(crate) fn halt(&self, partition: u32, reason: Option<&str>) {
+        let label = partition.to_string();
+        for other in HALT_REASONS.iter().filter(|other| reason != Some(**other)) {
+            // One that was never shown is not there to be removed.
+            let _absent = self.halted.remove_label_values(&[label.as_str(), *other]);
+        }
+        if let Some(reason) = reason {
+            self.halted.with_label_values(&[label.as_str(), reason]).set(1);
+        }
     }
 }

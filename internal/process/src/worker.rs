@@ -13,6 +13,7 @@ use tokio_util::sync::CancellationToken;
 use crate::Error;
 use crate::flush::{Flush, Flushed, retry};
 use crate::fold::Folder;
+use crate::guard;
 use crate::held::Held;
 use crate::pending::Pending;
 use crate::shared::Shared;
@@ -56,8 +57,6 @@ enum Ended {
 impl Worker {
     pub(crate) async fn run(self) {
         let partition = self.chain.partition();
-        let label = partition.to_string();
-        let halted = self.shared.metrics.halted.with_label_values(&[&label]);
         loop {
             let ended = tokio::select! {
                 biased;
@@ -69,12 +68,13 @@ impl Worker {
             match ended {
                 Ok(Ended::Done) => break,
                 Ok(Ended::Lost) => {
-                    halted.set(0);
+                    self.shared.metrics.halt(partition, None);
                     tracing::warn!(partition, "chain moved by another writer, starting again from its tail");
                 }
                 Err(error) => {
-                    halted.set(1);
-                    tracing::error!(partition, %error, kind = %error.kind(), "partition halted");
+                    let reason = error.halt_reason();
+                    self.shared.metrics.halt(partition, Some(reason));
+                    tracing::error!(partition, %error, reason, kind = %error.kind(), "partition halted");
                     tokio::select! {
                         biased;
                         () = self.revoked.cancelled() => break,
@@ -84,7 +84,7 @@ impl Worker {
                 }
             }
         }
-        halted.set(0);
+        self.shared.metrics.halt(partition, None);
         let lease = self.shared.lease_name(partition);
         if let Err(error) = self.shared.index.release(&lease, &self.shared.holder).await {
             tracing::debug!(partition, %error, "lease not released");
@@ -120,7 +120,7 @@ impl Worker {
         retry(shared, "catch_up", || async { Ok(loglake_commit::catch_up(&self.chain, shared.index.as_ref()).await?) })
             .await?;
         failpoint!("takeover.caught_up");
-        self.refuse_offsets_apart(&tail).await?;
+        let tail = guard::align(shared, &self.chain, tail).await?;
         // A partition without new records would keep the log's space for ever: marks do not outlive the process.
         shared.trim(partition, tail.next).await;
         let source = shared.consumer.open(partition, tail.next).await?;
@@ -133,7 +133,7 @@ impl Worker {
         })
         .await?;
         failpoint!("takeover.leased");
-        shared.metrics.halted.with_label_values(&[&partition.to_string()]).set(0);
+        shared.metrics.halt(partition, None);
         self.started.send_replace(true);
         tracing::info!(partition, seq = tail.seq, next = tail.next, "partition taken");
         Ok(Tenure::new(self, source, held, tail, folded))
@@ -149,28 +149,6 @@ impl Worker {
                 return;
             }
         }
-    }
-
-    /// Refuses to consume when the broker no longer has, or does not have yet, what the chain ends at.
-    async fn refuse_offsets_apart(&self, tail: &Tail) -> Result<(), Error> {
-        let partition = self.chain.partition();
-        let topic = retry(&self.shared, "topic", || async { Ok(self.shared.reader.topic().await?) }).await?;
-        if topic.id != self.shared.topic_id {
-            return Err(Error::OtherTopic { partition });
-        }
-        let offsets = retry(&self.shared, "offsets", || async { Ok(self.shared.reader.offsets(&[partition]).await?) })
-            .await?
-            .pop()
-            .ok_or_else(|| Error::Inconsistent(format!("the broker gave no offsets of partition {partition}")))?;
-        let (next, earliest, latest) = (tail.next, offsets.earliest, offsets.latest);
-        let apart = |what| Err(Error::OffsetsApart { partition, next, earliest, latest, what });
-        if earliest > next {
-            return apart("retention deleted records that were not flushed yet");
-        }
-        if latest < next {
-            return apart("the log was cut short, or this is another broker or topic than before");
-        }
-        Ok(())
     }
 }
 
@@ -290,7 +268,10 @@ impl<'a> Tenure<'a> {
                 }
                 _ = tick.tick() => self.release(is_full),
                 fetched = self.source.fetch(FETCH_BYTES, FETCH_WAIT), if !is_full && !self.must_wait() => {
-                    self.take(fetched?)?;
+                    match fetched {
+                        Ok(fetched) => self.take(fetched)?,
+                        Err(error) => return self.salvage(error).await,
+                    }
                     failpoint!("worker.held");
                 }
                 () = &mut topic_changed => return Err(Error::OtherTopic { partition: self.partition }),
@@ -302,6 +283,26 @@ impl<'a> Tenure<'a> {
             }
             shared.metrics.memory.set(shared.budget.used().cast_signed());
         }
+    }
+
+    /// Ends the tenure with `error`, which the broker gave. Where retention ran past the position, what is held is gone from
+    /// the broker too: it is flushed first. Not so where the log was cut short: others' records may get those offsets.
+    async fn salvage(&mut self, error: loglake_broker::Error) -> Result<Ended, Error> {
+        if matches!(error, loglake_broker::Error::OffsetOutOfRange { earliest, .. } if earliest > self.position) {
+            loop {
+                if self.flush.is_some() {
+                    let flushed = join(&mut self.flush).await?;
+                    if let Flushed::Lost = self.settle(flushed) {
+                        return Ok(Ended::Lost);
+                    }
+                }
+                if self.pending.is_empty() {
+                    break;
+                }
+                self.start_flush("lost_records");
+            }
+        }
+        Err(error.into())
     }
 
     /// Takes what was fetched into memory.

@@ -4,6 +4,7 @@
 use std::collections::BTreeMap;
 use std::net::SocketAddr;
 use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
 use async_trait::async_trait;
@@ -13,12 +14,15 @@ use loglake_api::internal::v1::{Coverage, TailRequest, Want, tail_response};
 use loglake_auth::internal::{self, InternalKey};
 use loglake_auth::keys::ClusterSecret;
 use loglake_batch::{BatchBuilder, Origin};
-use loglake_broker::{Assignment, Consumer, Error as BrokerError, MemoryBroker, PartitionConsumer, Producer, Trim};
+use loglake_broker::{
+    Assignment, Consumer, Error as BrokerError, Fetched, MemoryBroker, Offsets, PartitionConsumer, Producer, Reader,
+    Topic, Trim,
+};
 use loglake_chunk::{Footer, decode_block};
 use loglake_commit::{Chain, ENTRY_VERSION, Entry, TARGET_SLACK};
 use loglake_index::{ChunkIndex, EmbeddedIndex, Watermark};
 use loglake_model::{Level, Readiness, RecordId, Service, SystemClock, TenantId, TenantName, TimeRange, line};
-use loglake_process::{Config, Parts, Processor};
+use loglake_process::{Config, LostRecords, Parts, Processor};
 use loglake_store::{MemoryStore, ObjectStore};
 use tokio::task::JoinHandle;
 use tokio_util::sync::CancellationToken;
@@ -28,6 +32,33 @@ struct Everything {
     inner: Arc<dyn Consumer>,
     told: parking_lot::Mutex<bool>,
     partitions: u32,
+    is_lost: Arc<AtomicBool>,
+}
+
+/// A partition whose retention runs past the consumer when it is told to.
+struct Overtaken {
+    inner: Box<dyn PartitionConsumer>,
+    partition: u32,
+    position: u64,
+    is_lost: Arc<AtomicBool>,
+}
+
+#[async_trait]
+impl PartitionConsumer for Overtaken {
+    async fn fetch(&mut self, max_bytes: usize, wait: Duration) -> Result<Fetched, BrokerError> {
+        if self.is_lost.load(Ordering::SeqCst) {
+            let (earliest, latest) = (self.position + 3, self.position + 9);
+            return Err(BrokerError::OffsetOutOfRange {
+                partition: self.partition,
+                offset: self.position,
+                earliest,
+                latest,
+            });
+        }
+        let fetched = self.inner.fetch(max_bytes, wait).await?;
+        self.position = fetched.position;
+        Ok(fetched)
+    }
 }
 
 #[async_trait]
@@ -39,7 +70,8 @@ impl Consumer for Everything {
         Ok(Assignment::Assigned((0..self.partitions).collect()))
     }
     async fn open(&self, partition: u32, offset: u64) -> Result<Box<dyn PartitionConsumer>, BrokerError> {
-        self.inner.open(partition, offset).await
+        let inner = self.inner.open(partition, offset).await?;
+        Ok(Box::new(Overtaken { inner, partition, position: offset, is_lost: Arc::clone(&self.is_lost) }))
     }
     async fn commit(&self, partition: u32, next: u64) -> Result<(), BrokerError> {
         self.inner.commit(partition, next).await
@@ -63,6 +95,8 @@ struct World {
     broker: Arc<MemoryBroker>,
     store: Arc<MemoryStore>,
     index: Arc<EmbeddedIndex>,
+    /// Makes every fetch say that retention has run past it.
+    is_lost: Arc<AtomicBool>,
     _folder: tempfile::TempDir,
 }
 
@@ -71,6 +105,7 @@ struct Running {
     shutdown: CancellationToken,
     task: JoinHandle<Result<(), loglake_process::Error>>,
     readiness: Readiness,
+    registry: prometheus::Registry,
 }
 
 const PARTITIONS: u32 = 2;
@@ -97,6 +132,7 @@ impl World {
             index: Arc::new(
                 EmbeddedIndex::open(&folder.path().join("index"), "default", 0, Arc::new(SystemClock)).unwrap(),
             ),
+            is_lost: Arc::default(),
             _folder: folder,
         }
     }
@@ -106,10 +142,24 @@ impl World {
     }
 
     async fn start_with(&self, flush_interval: Duration, trim: Option<Arc<dyn Trim>>) -> Running {
+        let running = self.start_over(flush_interval, trim, Arc::clone(&self.broker) as _, LostRecords::Halt).await;
+        until("ready", || running.readiness.waiting().is_empty()).await;
+        running
+    }
+
+    /// Starts one that hears of offsets from `reader`, and does not wait until it is ready.
+    async fn start_over(
+        &self,
+        flush_interval: Duration,
+        trim: Option<Arc<dyn Trim>>,
+        reader: Arc<dyn Reader>,
+        on_lost_records: LostRecords,
+    ) -> Running {
         let consumer = Everything {
             inner: Arc::new(self.broker.member()),
             told: parking_lot::Mutex::new(false),
             partitions: PARTITIONS,
+            is_lost: Arc::clone(&self.is_lost),
         };
         let config = Config {
             cluster: "default".to_owned(),
@@ -126,27 +176,27 @@ impl World {
             fold_grace: Duration::from_millis(200),
             collect_interval: Duration::from_millis(300),
             removed_grace: Duration::from_secs(1),
+            on_lost_records,
+            truncation_grace: Duration::from_millis(600),
         };
-        let readiness = Readiness::default();
+        let (readiness, registry) = (Readiness::default(), prometheus::Registry::new());
         let parts = Parts {
             consumer: Arc::new(consumer),
-            reader: Arc::clone(&self.broker) as _,
+            reader,
             trim,
             store: Arc::clone(&self.store) as _,
             index: Arc::clone(&self.index) as _,
             incarnation: 0,
             clock: Arc::new(SystemClock),
             internal: key(),
-            registry: prometheus::Registry::new(),
+            registry: registry.clone(),
             ready: readiness.role("processor"),
         };
         let processor = Processor::bind(config, parts).await.unwrap();
         let tail = processor.tail_addr();
         let shutdown = CancellationToken::new();
         let task = tokio::spawn(processor.run(shutdown.clone()));
-        let running = Running { tail, shutdown, task, readiness };
-        until("ready", || running.readiness.waiting().is_empty()).await;
-        running
+        Running { tail, shutdown, task, readiness, registry }
     }
 
     /// Appends `count` records of `tenant` from number `from`, ten a message, over all partitions.
@@ -499,4 +549,125 @@ async fn left_overs_are_collected_and_nothing_else() {
         running.stop().await;
         assert_eq!(world.committed().await.len(), 100);
     }
+}
+
+impl Running {
+    /// The value of the metric `name` whose labels have all of `labels`; `None` when it is not shown.
+    fn metric(&self, name: &str, labels: &[&str]) -> Option<f64> {
+        let families = self.registry.gather();
+        let family = families.iter().find(|family| family.name() == name)?;
+        let has_all = |metric: &&prometheus::proto::Metric| {
+            labels.iter().all(|label| metric.get_label().iter().any(|pair| pair.value() == *label))
+        };
+        let metric = family.get_metric().iter().find(has_all)?;
+        Some(metric.get_gauge().get_value() + metric.get_counter().get_value())
+    }
+
+    async fn halted(&self, partition: &str, reason: &str) {
+        until(reason, || self.metric("loglake_partition_halted", &[partition, reason]) == Some(1.0)).await;
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn lost_records_halt_the_partition_until_it_is_decided_to_go_on() {
+    let world = World::new();
+    let running = world.start(Duration::from_millis(20)).await;
+    world.send("acme", 0, 100).await;
+    running.stop().await;
+    // Retention runs past the stopped processor, in the first partition only.
+    world.send("acme", 100, 100).await;
+    world.broker.trim(0, 8).await.unwrap();
+    let reader: Arc<dyn Reader> = Arc::clone(&world.broker) as _;
+    let running = world.start_over(Duration::from_millis(20), None, Arc::clone(&reader), LostRecords::Halt).await;
+    running.halted("0", "lost_records").await;
+    assert_eq!(running.metric("loglake_partition_halted", &["1"]), None, "the other one goes on");
+    assert_eq!(running.metric("loglake_gap_offsets_total", &[]), Some(0.0));
+    running.stop().await;
+    assert_eq!(world.committed().await.len(), 150);
+
+    let running = world.start_over(Duration::from_millis(20), None, reader, LostRecords::Gap).await;
+    until("ready", || running.readiness.waiting().is_empty()).await;
+    assert_eq!(running.metric("loglake_gap_offsets_total", &[]), Some(3.0));
+    assert_eq!(running.metric("loglake_partition_halted", &["0"]), None);
+    running.stop().await;
+    assert_eq!(world.committed().await.len(), 170, "all but three messages of ten");
+    let state = Chain::new(Arc::clone(&world.store) as _, "default", 0, 0).read().await.unwrap();
+    assert_eq!((state.gaps.len(), state.gaps[0].from, state.gaps[0].to), (1, 5, 8));
+    assert_eq!(world.index.watermark(0).await.unwrap().unwrap().seq, state.tail.seq);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn what_is_held_is_saved_when_retention_runs_past_it() {
+    let world = World::new();
+    let running = world.start(Duration::from_secs(60)).await;
+    world.send("acme", 0, 100).await;
+    for partition in ["0", "1"] {
+        until("held", || running.metric("loglake_process_position", &[partition]) == Some(5.0)).await;
+    }
+    world.is_lost.store(true, Ordering::SeqCst);
+    for partition in ["0", "1"] {
+        until("saved", || running.metric("loglake_process_committed", &[partition]) == Some(5.0)).await;
+    }
+    running.kill().await;
+    assert_eq!(world.committed().await.len(), 100);
+}
+
+/// Says that the first partition's log ends earlier than it does.
+struct Short {
+    inner: Arc<MemoryBroker>,
+    latest: parking_lot::Mutex<Option<u64>>,
+    topic: parking_lot::Mutex<&'static str>,
+}
+
+#[async_trait]
+impl Reader for Short {
+    async fn topic(&self) -> Result<Topic, BrokerError> {
+        let id = (*self.topic.lock()).to_owned();
+        Ok(Topic { id, ..self.inner.topic().await? })
+    }
+    async fn offsets(&self, partitions: &[u32]) -> Result<Vec<Offsets>, BrokerError> {
+        let mut offsets = self.inner.offsets(partitions).await?;
+        for of in offsets.iter_mut().filter(|of| of.partition == 0) {
+            of.latest = (*self.latest.lock()).unwrap_or(of.latest);
+        }
+        Ok(offsets)
+    }
+    async fn read(&self, partition: u32, from: u64, to: u64, max_bytes: usize) -> Result<Fetched, BrokerError> {
+        self.inner.read(partition, from, to, max_bytes).await
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_log_that_was_cut_short_halts_the_partition_and_a_leader_that_trails_does_not() {
+    let world = World::new();
+    let running = world.start(Duration::from_millis(20)).await;
+    world.send("acme", 0, 100).await;
+    running.stop().await;
+    let short = Arc::new(Short {
+        inner: Arc::clone(&world.broker),
+        latest: parking_lot::Mutex::new(Some(4)),
+        topic: parking_lot::Mutex::new("topic"),
+    });
+    let start = || world.start_over(Duration::from_millis(20), None, Arc::clone(&short) as _, LostRecords::Gap);
+    let running = start().await;
+    running.halted("0", "truncated").await;
+    // It comes back by itself once the log is whole, and until then nothing is consumed.
+    *short.latest.lock() = None;
+    until("ready", || running.readiness.waiting().is_empty()).await;
+    assert_eq!(running.metric("loglake_partition_halted", &["0"]), None);
+    running.stop().await;
+
+    // One that trails for less than the grace is waited for.
+    *short.latest.lock() = Some(4);
+    let running = start().await;
+    tokio::time::sleep(Duration::from_millis(100)).await;
+    *short.latest.lock() = None;
+    until("ready", || running.readiness.waiting().is_empty()).await;
+
+    // Another topic: at once.
+    *short.topic.lock() = "another";
+    running.halted("0", "topic_recreated").await;
+    running.halted("1", "topic_recreated").await;
+    running.stop().await;
+    assert_eq!(world.committed().await.len(), 100);
 }

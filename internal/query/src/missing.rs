@@ -1,3 +1,5 @@
+use loglake_index::Gap;
+use loglake_model::{TimeRange, Timestamp};
 use serde::Serialize;
 
 /// What could not be read: named in the answer, never silently left out.
@@ -6,8 +8,30 @@ use serde::Serialize;
 pub(crate) enum Missing {
     /// Offsets of a partition that no one could answer for.
     Offsets { partition: u32, from_offset: u64, to_offset: u64, reason: &'static str },
+    /// Offsets that were lost, and given up by decision. No record of them can be dated; all of them were received before
+    /// `given_up_at`.
+    Gap { partition: u32, from_offset: u64, to_offset: u64, given_up_at: String, reason: String },
     /// An object, or a part of it, that is damaged.
     Object { key: String, reason: String },
+}
+
+/// How far past the moment that a gap was given up its records' times may lie: `ingest.max_future` allows a day, clocks
+/// that differ get another.
+const GAP_FUTURE_NS: i64 = 2 * 86_400 * 1_000_000_000;
+
+impl Missing {
+    /// The gap as what an answer over `range` lacks; `None` when no record of it can lie there. Nothing bounds the age of a
+    /// record, so only a range that begins well after the gap is free of it.
+    pub(crate) fn of_gap(partition: u32, gap: Gap, range: TimeRange) -> Option<Self> {
+        let could_touch = range.start_ns() <= gap.at_ns.saturating_add(GAP_FUTURE_NS);
+        could_touch.then(|| Self::Gap {
+            partition,
+            from_offset: gap.from,
+            to_offset: gap.to,
+            given_up_at: Timestamp(gap.at_ns).to_string(),
+            reason: gap.reason,
+        })
+    }
 }
 
 /// The index of the partition waits for its rebuild.

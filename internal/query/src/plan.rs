@@ -40,8 +40,9 @@ pub(crate) struct Plan {
 }
 
 impl Plan {
-    fn settle(&mut self, chunks: Vec<ChunkMeta>, tail: TailPart) {
-        self.chunks.extend(chunks);
+    fn settle(&mut self, sealed: Sealed, tail: TailPart) {
+        self.chunks.extend(sealed.chunks);
+        self.missing.extend(sealed.gaps);
         self.tails.push(tail);
     }
 
@@ -59,10 +60,18 @@ struct Open {
     rereads: u32,
 }
 
-/// What the index says of a partition that has un-flushed records.
+/// What the index says of a partition.
+#[derive(Debug, Default)]
+struct Sealed {
+    chunks: Vec<ChunkMeta>,
+    /// What was given up of it and may lie in the range asked for.
+    gaps: Vec<Missing>,
+}
+
+/// The same of a partition that has un-flushed records.
 struct Unflushed {
     want: Want,
-    chunks: Vec<ChunkMeta>,
+    sealed: Sealed,
 }
 
 /// Plans the answer to `ask` over `services` (`None`: all).
@@ -99,6 +108,8 @@ pub(crate) async fn plan(
         for answer in answers {
             let partition = answer.partition;
             let Some(&Open { until, .. }) = open.get(&partition) else { continue };
+            let gaps = answer.gaps.into_iter().filter_map(|gap| Missing::of_gap(partition, gap, ask.range()));
+            let sealed = Sealed { chunks: answer.chunks, gaps: gaps.collect() };
             match answer.watermark {
                 // Never from 0: what was deleted would come back.
                 None if Instant::now() >= patience => {
@@ -107,12 +118,12 @@ pub(crate) async fn plan(
                 }
                 None => is_waiting = true,
                 Some(watermark) if watermark.next >= until => {
-                    plan.settle(answer.chunks, TailPart::default());
+                    plan.settle(sealed, TailPart::default());
                     open.remove(&partition);
                 }
                 Some(watermark) => {
                     let want = Want { partition, from: watermark.next, until };
-                    unflushed.insert(partition, Unflushed { want, chunks: answer.chunks });
+                    unflushed.insert(partition, Unflushed { want, sealed });
                 }
             }
         }
@@ -154,7 +165,7 @@ async fn cover(
             }
             Verdict::Covered(part) => {
                 if let Some(one) = unflushed.remove(&partition) {
-                    plan.settle(one.chunks, part);
+                    plan.settle(one.sealed, part);
                     open.remove(&partition);
                 }
             }
@@ -178,7 +189,7 @@ async fn cover(
                 if read.reached < until {
                     plan.lacks(partition, read.reached, until, TOO_MUCH);
                 }
-                plan.settle(one.chunks, read.part);
+                plan.settle(one.sealed, read.part);
                 open.remove(&partition);
             }
             Err(Error::Broker(error)) if matches!(*error, loglake_broker::Error::OffsetOutOfRange { .. }) => {
@@ -187,14 +198,14 @@ async fn cover(
                 state.rereads += 1;
                 if state.rereads > MAX_REREADS {
                     plan.lacks(partition, from, until, GONE);
-                    plan.settle(one.chunks, TailPart::default());
+                    plan.settle(one.sealed, TailPart::default());
                     open.remove(&partition);
                 }
             }
             Err(Error::Broker(error)) => {
                 tracing::warn!(partition, from, until, %error, "tail not read from the broker");
                 plan.lacks(partition, from, until, UNREADABLE);
-                plan.settle(one.chunks, TailPart::default());
+                plan.settle(one.sealed, TailPart::default());
                 open.remove(&partition);
             }
             Err(error) => return Err(error),

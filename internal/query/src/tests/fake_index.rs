@@ -3,7 +3,7 @@ use std::time::Duration;
 
 use async_trait::async_trait;
 use loglake_index::{
-    Apply, Change, ChunkIndex, ChunkQuery, Error, Lease, PartitionChunks, RebuildToken, SessionChange, Snapshot,
+    Apply, Change, ChunkIndex, ChunkQuery, Error, Gap, Lease, PartitionChunks, RebuildToken, SessionChange, Snapshot,
     Watermark,
 };
 use loglake_model::{ChunkMeta, TenantId};
@@ -18,6 +18,7 @@ pub(super) struct FakeIndex {
 #[derive(Debug, Default)]
 pub(super) struct State {
     pub(super) partitions: HashMap<u32, (Option<Watermark>, Vec<ChunkMeta>)>,
+    pub(super) gaps: HashMap<u32, Vec<Gap>>,
     pub(super) leases: HashMap<String, String>,
     /// Runs once, at the next question for chunks, before it is answered.
     pub(super) before_chunks: Vec<Step>,
@@ -74,8 +75,9 @@ impl ChunkIndex for FakeIndex {
                     && query.services.is_none_or(|services| services.contains(&chunk.service))
                     && chunk.overlaps(query.range)
             };
+            let gaps = state.gaps.get(partition).filter(|_| watermark.is_some()).cloned().unwrap_or_default();
             let chunks = if watermark.is_some() { chunks.into_iter().filter(wanted).collect() } else { Vec::new() };
-            PartitionChunks { partition: *partition, watermark, chunks, gaps: Vec::new() }
+            PartitionChunks { partition: *partition, watermark, chunks, gaps }
         };
         Ok(query.partitions.iter().map(of).collect())
     }

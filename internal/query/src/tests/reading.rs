@@ -1,8 +1,8 @@
 //! The reading rule: what counts as an answer for the un-flushed tail.
 
 use loglake_broker::{Producer as _, Trim as _};
-use loglake_index::Watermark;
-use loglake_model::{ErrorKind, Level};
+use loglake_index::{Gap, Watermark};
+use loglake_model::{ErrorKind, Level, TimeRange};
 use loglake_search::Filter;
 use loglake_store::ObjectStore as _;
 
@@ -265,4 +265,36 @@ async fn queries_that_come_together_share_one_request_for_offsets() {
     assert!(std::sync::Arc::ptr_eq(&one.unwrap(), &two.unwrap()));
     let three = heads.now().await.unwrap();
     assert_eq!(three.0.len(), PARTITIONS as usize);
+}
+
+#[tokio::test]
+async fn a_gap_is_named_by_every_answer_that_it_could_be_part_of() {
+    let mut lake = Lake::new().await;
+    lake.send(&some(0, 30)).await;
+    lake.flush_all().await;
+    let gap = Gap { from: 3, to: 7, at_ns: NOW_NS, reason: "retention".to_owned() };
+    lake.index.state.lock().gaps.insert(busy(), vec![gap]);
+    let named = Missing::Gap {
+        partition: busy(),
+        from_offset: 3,
+        to_offset: 7,
+        given_up_at: "2023-11-14T22:13:20.000000000Z".to_owned(),
+        reason: "retention".to_owned(),
+    };
+    let answer = lake.page(everything(&lake)).await.unwrap();
+    assert_eq!(answer.missing, [named]);
+    assert_eq!(ids_of(&answer), lake.expected(&everything(&lake)), "what is there is answered");
+
+    // Before and around it: its records may be of any age. Well after it: none can be.
+    let over = |start_ns, end_ns| Query { range: TimeRange::new(start_ns, end_ns).unwrap(), ..everything(&lake) };
+    let day = 86_400_000_000_000;
+    for (query, is_named) in [
+        (over(0, 1_000), true),
+        (over(NOW_NS, NOW_NS + 1), true),
+        (over(NOW_NS + day, NOW_NS + 3 * day), true),
+        (over(NOW_NS + 3 * day, NOW_NS + 4 * day), false),
+    ] {
+        let range = query.range;
+        assert_eq!(!lake.page(query).await.unwrap().missing.is_empty(), is_named, "{range:?}");
+    }
 }

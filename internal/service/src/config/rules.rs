@@ -125,6 +125,7 @@ fn bounds(config: &Config, values: &mut Values) {
         "ingest.in_flight_bytes",
         "must be from 64MiB to 4095MiB",
     );
+    rule(ingest.max_future <= 24 * hour, "ingest.max_future", "must be at most 1d");
     rule(ingest.max_age.is_none_or(|age| !age.is_zero()), "ingest.max_age", "must be longer than 0s");
     rule((Duration::from_millis(1)..=hour).contains(&query.timeout), "query.timeout", "must be from 1ms to 1h");
     rule(amount(query.page_bytes, MIB, 256 * MIB), "query.page_bytes", "must be from 1MiB to 256MiB");

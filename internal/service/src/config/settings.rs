@@ -7,7 +7,8 @@ use std::time::Duration;
 use super::declare::settings;
 use super::values::Values;
 use super::{
-    Addresses, Advertised, Bytes, ClusterName, Key, LogFilter, LogFormat, RedisAddress, Secret, Shape, TokenRow,
+    Addresses, Advertised, Bytes, ClusterName, Key, LogFilter, LogFormat, LostRecords, RedisAddress, Secret, Shape,
+    TokenRow,
 };
 
 settings! {
@@ -139,6 +140,10 @@ settings! {
         /// How often a processor looks for objects that no chain names (left by crashes) and deletes them. Each time costs one
         /// listing of the bucket's `data/`. Off while several clusters share a bucket.
         collect_interval: Duration = "1h";
+        /// What becomes of a partition when the broker deleted records before they were flushed (its retention ran past a stopped
+        /// processor). `halt`: it stands still and says so until somebody decides. `gap`: it goes on after them; every answer
+        /// that could have held them names the gap from then on.
+        on_lost_records: LostRecords = "halt";
     }
 }
 

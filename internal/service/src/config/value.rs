@@ -352,6 +352,34 @@ impl Value for LogFormat {
     }
 }
 
+/// What becomes of a partition when the broker deleted records before they were flushed.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum LostRecords {
+    /// It halts.
+    Halt,
+    /// It writes down what is lost and goes on.
+    Gap,
+}
+
+impl Value for LostRecords {
+    const SHAPE: Shape = Shape::Text;
+
+    fn read(text: &str) -> Result<Self, String> {
+        match text {
+            "halt" => Ok(Self::Halt),
+            "gap" => Ok(Self::Gap),
+            _ => Err(format!("\"{text}\" is neither halt nor gap")),
+        }
+    }
+
+    fn show(&self) -> String {
+        match self {
+            Self::Halt => "halt".to_owned(),
+            Self::Gap => "gap".to_owned(),
+        }
+    }
+}
+
 /// Checks `host:port`: a name, an IPv4 address or an IPv6 one in brackets, and a port that is not 0.
 fn host_and_port(text: &str) -> Result<&str, String> {
     let wrong = || format!("\"{text}\" is not an address; write it like \"host:9092\"");
