@@ -1,9 +1,13 @@
 //! Every configuration that is checked: those that must hold, and those that must fail.
 
 mod chain;
+mod lineage;
+mod routing;
 mod sessions;
 
 use crate::chain::{self as chain_model, Chain};
+use crate::lineage::{self as lineage_model, Lineage};
+use crate::routing::{self as routing_model, Routing};
 use crate::sessions::{self as session_model, Sessions};
 use crate::verdict::{Verdict, check, progress};
 
@@ -18,6 +22,12 @@ pub enum Subject {
     Sessions(session_model::Config),
     /// The same, with a look whether everything can still be done.
     SessionsProgress(session_model::Config),
+    /// One partition's broker.
+    Lineage(lineage_model::Config),
+    /// The same, with a look whether everything can still be done.
+    LineageProgress(lineage_model::Config),
+    /// One stream over a growing topic.
+    Routing(routing_model::Config),
 }
 
 /// What must come out.
@@ -63,6 +73,12 @@ impl Case {
                 let model = Sessions(config);
                 progress(&model, session_model::PROGRESS, |state| model.is_goal(state), max)
             }
+            Subject::Lineage(config) => check(Lineage(config), sought, max),
+            Subject::LineageProgress(config) => {
+                let model = Lineage(config);
+                progress(&model, lineage_model::PROGRESS, |state| model.is_goal(state), max)
+            }
+            Subject::Routing(config) => check(Routing(config), sought, max),
         }
     }
 
@@ -79,5 +95,7 @@ impl Case {
 /// All cases: first those that must hold, then the naive ones.
 #[must_use]
 pub fn all() -> Vec<Case> {
-    [chain::HOLDING, chain::PROGRESSING, sessions::HOLDING, chain::NAIVE, sessions::NAIVE].concat()
+    let holding = [chain::HOLDING, chain::PROGRESSING, sessions::HOLDING, lineage::HOLDING, routing::HOLDING];
+    let naive = [chain::NAIVE, sessions::NAIVE, lineage::NAIVE, routing::NAIVE];
+    [holding.concat(), naive.concat()].concat()
 }

@@ -3,6 +3,8 @@
 /// Every configuration that is checked.
 pub mod cases;
 pub mod chain;
+pub mod lineage;
+pub mod routing;
 pub mod sessions;
 /// A transition.
 pub mod step;
