@@ -1,11 +1,13 @@
 //! Every configuration that is checked: those that must hold, and those that must fail.
 
 mod chain;
+mod folding;
 mod lineage;
 mod routing;
 mod sessions;
 
 use crate::chain::{self as chain_model, Chain};
+use crate::folding::{self as folding_model, Folding};
 use crate::lineage::{self as lineage_model, Lineage};
 use crate::routing::{self as routing_model, Routing};
 use crate::sessions::{self as session_model, Sessions};
@@ -26,6 +28,10 @@ pub enum Subject {
     Lineage(lineage_model::Config),
     /// The same, with a look whether everything can still be done.
     LineageProgress(lineage_model::Config),
+    /// Checkpoints, segments and sweeping.
+    Folding(folding_model::Config),
+    /// The same, with a look whether everything can still be done.
+    FoldingProgress(folding_model::Config),
     /// One stream over a growing topic.
     Routing(routing_model::Config),
 }
@@ -78,6 +84,11 @@ impl Case {
                 let model = Lineage(config);
                 progress(&model, lineage_model::PROGRESS, |state| model.is_goal(state), max)
             }
+            Subject::Folding(config) => check(Folding(config), sought, max),
+            Subject::FoldingProgress(config) => {
+                let model = Folding(config);
+                progress(&model, folding_model::PROGRESS, |state| model.is_goal(state), max)
+            }
             Subject::Routing(config) => check(Routing(config), sought, max),
         }
     }
@@ -95,7 +106,8 @@ impl Case {
 /// All cases: first those that must hold, then the naive ones.
 #[must_use]
 pub fn all() -> Vec<Case> {
-    let holding = [chain::HOLDING, chain::PROGRESSING, sessions::HOLDING, lineage::HOLDING, routing::HOLDING];
-    let naive = [chain::NAIVE, sessions::NAIVE, lineage::NAIVE, routing::NAIVE];
+    let chains = [chain::HOLDING, chain::PROGRESSING, folding::HOLDING].concat();
+    let holding = [&chains, sessions::HOLDING, lineage::HOLDING, routing::HOLDING];
+    let naive = [chain::NAIVE, folding::NAIVE, sessions::NAIVE, lineage::NAIVE, routing::NAIVE];
     [holding.concat(), naive.concat()].concat()
 }
