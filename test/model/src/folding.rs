@@ -5,6 +5,11 @@
 //! is left out; whether they are there is not. A reading of the chain is one step, as in the model of the chain: it looks
 //! twice. A reader finds what it needs if and only if the newest checkpoint's segments are there in every state.
 
+mod folder;
+mod state;
+mod sweeper;
+
+pub use state::{Checkpoint, Folder, Segment, State, Sweeper};
 use stateright::{Model, Property};
 
 use crate::step::Step;
@@ -49,77 +54,6 @@ impl Config {
     }
 }
 
-/// A segment's name.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
-pub struct Segment {
-    /// The number of the checkpoint that it was made for.
-    pub seq: u8,
-    /// Who made it: its nonce.
-    pub folder: usize,
-    /// Which day.
-    pub day: u8,
-}
-
-/// A checkpoint.
-#[derive(Clone, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
-pub struct Checkpoint {
-    /// The last entry in it.
-    pub seq: u8,
-    /// One for each day.
-    pub segments: Vec<Segment>,
-}
-
-/// A folder.
-#[derive(Clone, Debug, PartialEq, Eq, Hash)]
-pub enum Folder {
-    /// Not at work.
-    Idle,
-    /// Has read the chain.
-    Read {
-        /// Its tail.
-        tail: u8,
-        /// The newest checkpoint then.
-        base: Option<Checkpoint>,
-    },
-    /// Has PUT the segments.
-    Wrote(Checkpoint),
-}
-
-/// A sweeper.
-#[derive(Clone, Debug, PartialEq, Eq, Hash)]
-pub enum Sweeper {
-    /// Not at work.
-    Idle,
-    /// Has listed the segments.
-    Listed(Vec<Segment>),
-    /// Has listed the checkpoints, and reads those that it keeps.
-    Reads {
-        /// Segments that none of those read so far names.
-        unnamed: Vec<Segment>,
-        /// The checkpoints still to be read.
-        kept: Vec<u8>,
-    },
-    /// Deletes.
-    Deletes(Vec<Segment>),
-}
-
-/// The chain's length, and what folding has made of it.
-#[derive(Clone, Debug, PartialEq, Eq, Hash)]
-pub struct State {
-    /// The chain's last entry.
-    pub tail: u8,
-    /// Checkpoints in the store, ascending.
-    pub checkpoints: Vec<Checkpoint>,
-    /// Segments in the store, ascending.
-    pub segments: Vec<Segment>,
-    /// Those who fold.
-    pub folders: Vec<Folder>,
-    /// Who sweeps.
-    pub sweeper: Sweeper,
-    /// Folds that may still end before their time.
-    pub crashes: u8,
-}
-
 /// What happened.
 #[derive(Clone, Debug, PartialEq, Eq)]
 #[allow(missing_docs, reason = "its fields say it")]
@@ -153,92 +87,6 @@ impl Folding {
     #[must_use]
     pub fn is_goal(&self, state: &State) -> bool {
         state.tail == self.0.entries && state.checkpoints.last().is_some_and(|newest| newest.seq == state.tail)
-    }
-
-    fn fold(&self, state: &State, at: usize, steps: &mut Vec<Step<Event, State>>) {
-        let newest = state.checkpoints.last();
-        let mut next = state.clone();
-        let event = match &state.folders[at] {
-            Folder::Idle if newest.is_none_or(|newest| newest.seq < state.tail) && state.tail > 0 => {
-                next.folders[at] = Folder::Read { tail: state.tail, base: newest.cloned() };
-                Event::Reads { folder: at, tail: state.tail, base: newest.map_or(0, |newest| newest.seq) }
-            }
-            Folder::Idle => return,
-            Folder::Read { tail, base } => {
-                let made = |day| Segment { seq: *tail, folder: at, day };
-                let near =
-                    base.as_ref().filter(|base| tail - base.seq <= self.0.slack || self.0.is(Naive::ReusesAlways));
-                let second = near.map_or(made(1), |base| base.segments[1]);
-                let checkpoint = Checkpoint { seq: *tail, segments: vec![made(0), second] };
-                next.segments.extend(checkpoint.segments.iter().filter(|one| one.folder == at && one.seq == *tail));
-                next.segments.sort_unstable();
-                next.segments.dedup();
-                next.folders[at] = Folder::Wrote(checkpoint.clone());
-                Event::Writes { folder: at, checkpoint }
-            }
-            Folder::Wrote(checkpoint) => {
-                if !state.checkpoints.iter().any(|there| there.seq == checkpoint.seq) {
-                    next.checkpoints.push(checkpoint.clone());
-                    next.checkpoints.sort_unstable();
-                }
-                next.folders[at] = Folder::Idle;
-                Event::Creates { folder: at, seq: checkpoint.seq }
-            }
-        };
-        steps.push(Step { event, next });
-        if state.crashes > 0 && state.folders[at] != Folder::Idle {
-            let mut next = state.clone();
-            next.crashes -= 1;
-            next.folders[at] = Folder::Idle;
-            steps.push(Step { event: Event::Dies { folder: at }, next });
-        }
-    }
-
-    fn sweep(&self, state: &State, steps: &mut Vec<Step<Event, State>>) {
-        let mut next = state.clone();
-        let event = match &state.sweeper {
-            Sweeper::Idle => {
-                next.sweeper = Sweeper::Listed(state.segments.clone());
-                Event::ListsSegments
-            }
-            Sweeper::Listed(segments) => {
-                let newest = state.checkpoints.last().map_or(0, |newest| newest.seq);
-                next.checkpoints.retain(|checkpoint| checkpoint.seq + self.0.slack >= newest);
-                let is_kept = |seq: u8| seq == newest || !self.0.is(Naive::KeepsNewestOnly);
-                let kept =
-                    next.checkpoints.iter().map(|checkpoint| checkpoint.seq).filter(|seq| is_kept(*seq)).collect();
-                let is_old = |segment: &&Segment| segment.seq <= newest || self.0.is(Naive::SweepsNewer);
-                next.sweeper = Sweeper::Reads { unnamed: segments.iter().filter(is_old).copied().collect(), kept };
-                Event::ListsCheckpoints { newest }
-            }
-            Sweeper::Reads { unnamed, kept } => match kept.split_last() {
-                Some((seq, rest)) => {
-                    let named = state.checkpoints.iter().find(|checkpoint| checkpoint.seq == *seq);
-                    let is_named = |segment: &Segment| named.is_some_and(|named| named.segments.contains(segment));
-                    let unnamed = unnamed.iter().filter(|segment| !is_named(segment)).copied().collect();
-                    next.sweeper = Sweeper::Reads { unnamed, kept: rest.to_vec() };
-                    Event::ReadsCheckpoint { seq: *seq }
-                }
-                None => return self.delete(state, unnamed, steps),
-            },
-            Sweeper::Deletes(unnamed) => return self.delete(state, unnamed, steps),
-        };
-        steps.push(Step { event, next });
-    }
-
-    fn delete(&self, state: &State, unnamed: &[Segment], steps: &mut Vec<Step<Event, State>>) {
-        if unnamed.is_empty() {
-            let mut next = state.clone();
-            next.sweeper = Sweeper::Idle;
-            // Over without an event of its own: the next sweep begins.
-            steps.push(Step { event: Event::ListsSegments, next });
-        }
-        for segment in unnamed {
-            let mut next = state.clone();
-            next.segments.retain(|there| there != segment);
-            next.sweeper = Sweeper::Deletes(unnamed.iter().filter(|other| *other != segment).copied().collect());
-            steps.push(Step { event: Event::Deletes(*segment), next });
-        }
     }
 }
 

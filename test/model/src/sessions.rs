@@ -4,6 +4,8 @@
 //! an acknowledgement comes at any later moment, or never. Every state is judged for a reader of the index and the raw tail,
 //! and for one that takes the tail out of each processor's memory.
 
+mod client;
+mod processor;
 mod repeats;
 mod state;
 
@@ -150,115 +152,6 @@ impl Sessions {
             rows.extend(self.raw(state, seen, processor.position));
             !covers || self.judge(state, &with(rows))
         })
-    }
-
-    fn client(&self, state: &State, steps: &mut Vec<Step<Event, State>>) {
-        let config = &self.0;
-        let low = if config.is(Naive::LowIsNext) { state.next } else { state.low() };
-        let mut to = |event, change: &dyn Fn(&mut State)| {
-            let mut next = state.clone();
-            change(&mut next);
-            next.air.sort_unstable();
-            steps.push(Step { event, next });
-        };
-        let send = |state: &mut State, number| {
-            state.air.extend((0..config.parts).map(|part| Part { number, part, low }));
-        };
-        let is_good = !state.is_late;
-        if is_good
-            && state.next <= config.batches
-            && (state.next < state.low() + config.window || config.is(Naive::NoWindow))
-        {
-            to(Event::Sends { number: state.next, low }, &|state| {
-                send(state, state.next);
-                state.next += 1;
-            });
-        }
-        for number in (1..state.next).filter(|number| state.is_open(*number)) {
-            if is_good && state.retries > 0 {
-                to(Event::Retries { number, low }, &|state| {
-                    send(state, number);
-                    state.retries -= 1;
-                });
-            }
-            if state.give_ups > 0 {
-                to(Event::GivesUp(number), &|state| {
-                    state.given_up |= 1 << number;
-                    state.give_ups -= 1;
-                });
-            }
-            let durable = state.durable.iter().take(usize::from(config.parts)).filter(|bits| **bits >> number & 1 == 1);
-            let enough = if config.is(Naive::AcknowledgesHalf) { 1 } else { usize::from(config.parts) };
-            if durable.count() >= enough {
-                to(Event::Acknowledged(number), &|state| state.acknowledged |= 1 << number);
-            }
-        }
-        if config.ends && is_good {
-            to(Event::SessionEnds, &|state| state.is_late = true);
-        }
-    }
-
-    fn ingestors(&self, state: &State, steps: &mut Vec<Step<Event, State>>) {
-        for (at, part) in state.air.iter().enumerate() {
-            if at > 0 && state.air[at - 1] == *part {
-                continue;
-            }
-            let mut next = state.clone();
-            next.air.remove(at);
-            next.log.push(Appended { part: *part, is_late: state.is_late });
-            if !state.is_late || self.0.is(Naive::LateAcknowledged) {
-                next.durable[usize::from(part.part)] |= 1 << part.number;
-            }
-            steps.push(Step { event: Event::Appends(*part, state.log.len()), next });
-        }
-    }
-
-    fn processor(&self, state: &State, at: usize, steps: &mut Vec<Step<Event, State>>) {
-        let tail = &state.tail;
-        let mut to = |event, processor, tail: Tail| {
-            let mut next = state.clone();
-            next.processors[at] = Some(processor);
-            next.processors.sort_unstable();
-            next.tail = tail;
-            steps.push(Step { event, next });
-        };
-        let at_tail = |tail: &Tail| Processor {
-            start: tail.next,
-            position: tail.next,
-            low: tail.seen.low,
-            parts: tail.seen.parts.clone(),
-            rows: Vec::new(),
-        };
-        let Some(processor) = &state.processors[at] else {
-            return to(Event::Assigned { processor: at, next: tail.next }, at_tail(tail), tail.clone());
-        };
-        let seen = Seen { low: processor.low, parts: processor.parts.clone() };
-        if let Some(message) = state.log.get(processor.position) {
-            let mut after = seen.clone();
-            let counts = after.take(&self.0, *message);
-            let mut rows = processor.rows.clone();
-            if counts {
-                rows.push((processor.position, (message.part.number, message.part.part)));
-            }
-            let event = Event::Reads { processor: at, part: message.part, counts };
-            let (position, Seen { low, parts }) = (processor.position + 1, after);
-            to(event, Processor { start: processor.start, position, low, parts, rows }, tail.clone());
-        }
-        if processor.position > processor.start && processor.start == tail.next {
-            let mut committed = tail.clone();
-            committed.next = processor.position;
-            committed.taken.extend(processor.rows.iter().map(|(_, part)| *part));
-            committed.seen = if self.0.is(Naive::Unsaved) { Seen::default() } else { seen };
-            let event = Event::Commits { processor: at, start: processor.start, next: processor.position };
-            let after = Processor { start: processor.position, rows: Vec::new(), ..processor.clone() };
-            to(event, after, committed);
-        } else if processor.position > processor.start {
-            let mut again = at_tail(tail);
-            if self.0.is(Naive::KeepsState) {
-                again = Processor { low: seen.low, parts: seen.parts, ..again };
-            }
-            to(Event::Loses { processor: at, next: tail.next }, again, tail.clone());
-        }
     }
 }
 

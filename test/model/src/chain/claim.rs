@@ -99,6 +99,7 @@ impl Claim {
             Phase::Doubt => match there {
                 None => each(Claimed::Absent, next, in_phase(Phase::Create)),
                 Some(there) if there.id == self.entry.id => each(Claimed::OwnFound, next, in_phase(Phase::Created)),
+                Some(_) if config.is(Naive::ExistsIsWon) => each(Claimed::OwnFound, next, in_phase(Phase::Created)),
                 Some(_) => each(Claimed::OtherFound, next, Then::Lost),
             },
             Phase::Created if state.checkpoint.seq >= self.seq && !config.is(Naive::WonWithoutCheckpoint) => {

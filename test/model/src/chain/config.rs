@@ -29,6 +29,12 @@ pub enum Naive {
     TailFromObject,
     /// Entries are applied to the index whatever its watermark.
     ApplyOutOfOrder,
+    /// An object at the key is taken for the own one: a create whose reply was lost.
+    ExistsIsWon,
+    /// A loser claims the next number with what it has, wherever the winner moved `next`.
+    LoserSkipsAhead,
+    /// A deletion is acknowledged once its entry has won, before the index shows it.
+    DeletionToldAtCommit,
     /// A loser deletes its chunk.
     LoserDeletes,
     /// Chunks nobody names are collected as soon as the tail has reached their target.

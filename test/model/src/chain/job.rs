@@ -48,7 +48,12 @@ impl Steps<'_> {
                         Then::Done => Job::Done,
                     };
                     // Acknowledged once the index shows it.
-                    next.is_deletion_told |= next.jobs[at] == Job::Done && work == Work::Delete && claim_is_over(what);
+                    let is_told = match what {
+                        Claimed::Applied | Claimed::AlreadyApplied => true,
+                        Claimed::Won => config.is(Naive::DeletionToldAtCommit),
+                        _ => false,
+                    };
+                    next.is_deletion_told |= is_told && work == Work::Delete;
                     self.push(Event::Job(at, Working::Claim(claim.seq, what)), next);
                 });
             }
@@ -75,10 +80,6 @@ impl Steps<'_> {
             state.jobs[at] = Job::Claiming(Claim::new(seq, entry));
         });
     }
-}
-
-fn claim_is_over(what: Claimed) -> bool {
-    matches!(what, Claimed::Applied | Claimed::AlreadyApplied)
 }
 
 /// Goes on with the new `next` while what it removes is still live; else it gives up, and may begin again.

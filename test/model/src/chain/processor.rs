@@ -268,7 +268,9 @@ fn lost(config: &Config, state: &mut State, tenure: Tenure, claim: Claim, follow
         Some(there) if config.is(Naive::TailFromObject) => (claim.seq, there.next),
         _ => (tail.seq, tail.next),
     };
-    let is_unmoved = next == claim.entry.start || (claim.entry.kind == Kind::Gap && config.is(Naive::KeepGap));
+    let is_unmoved = next == claim.entry.start
+        || config.is(Naive::LoserSkipsAhead)
+        || (claim.entry.kind == Kind::Gap && config.is(Naive::KeepGap));
     if is_unmoved {
         // A job won: what was read is still what comes next.
         if seq < config.seqs && Claim::is_within_slack(config, state, seq + 1, &claim.entry) {
