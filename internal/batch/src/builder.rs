@@ -1,10 +1,12 @@
-use std::collections::HashMap;
+use std::collections::{HashMap, HashSet};
 
 use bytes::Bytes;
 use loglake_model::{Level, Service, TenantName};
 
 use crate::layout::{CHECKSUM_BYTES, GROUP_HEAD_BYTES, HEAD_BYTES, MAGIC, RECORD_HEAD_BYTES, check_line};
-use crate::{Error, MAX_BYTES, MAX_TRACE_ID_BYTES, Origin, VERSION};
+use crate::{Error, MAX_BYTES, MAX_MINUTES, MAX_TRACE_ID_BYTES, Origin, VERSION};
+
+const MINUTE_NS: i64 = 60_000_000_000;
 
 /// Gathers records of one tenant and one partition into a message.
 ///
@@ -18,6 +20,10 @@ pub struct BatchBuilder {
     by_service: HashMap<Service, usize>,
     /// The group of the last record: the next one mostly goes there too.
     last: usize,
+    /// Each minute of each service: what it may become a chunk of.
+    minutes: HashSet<(usize, i64)>,
+    /// That of the last record.
+    last_minute: Option<(usize, i64)>,
     records: u32,
     encoded_len: usize,
     scratch: Vec<u8>,
@@ -42,16 +48,19 @@ impl BatchBuilder {
             groups: Vec::new(),
             by_service: HashMap::new(),
             last: 0,
+            minutes: HashSet::new(),
+            last_minute: None,
             records: 0,
             encoded_len,
             scratch: Vec::new(),
         }
     }
 
-    /// Whether such a record still fits. A record within the limits of the pipeline always fits into an empty message.
+    /// Whether such a record still fits: neither the message's length nor the chunks that it may become would be too much. A
+    /// record within the limits of the pipeline always fits into an empty message.
     #[must_use]
     pub fn fits(&self, service: &Service, trace_id: &str, line_len: usize) -> bool {
-        self.len_with(self.find(service), service, trace_id, line_len) <= MAX_BYTES
+        self.minutes.len() < MAX_MINUTES && self.len_with(self.find(service), service, trace_id, line_len) <= MAX_BYTES
     }
 
     /// Adds a record with its canonical line (without `id` and line feed).
@@ -92,6 +101,12 @@ impl BatchBuilder {
         group.records += 1;
         self.records += 1;
         self.last = at;
+        // Windows are whole minutes. Records mostly come in order: the minute rarely changes.
+        let minute = (at, timestamp_ns.div_euclid(MINUTE_NS));
+        if self.last_minute != Some(minute) {
+            self.last_minute = Some(minute);
+            self.minutes.insert(minute);
+        }
         self.encoded_len = encoded_len;
         Ok(())
     }

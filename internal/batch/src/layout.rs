@@ -2,6 +2,9 @@ use loglake_model::{Level, Service, line};
 
 /// The most bytes of a message: below the 1 MiB that brokers take unless told otherwise, with room for their own headers.
 pub const MAX_BYTES: usize = 900 * 1024;
+/// A message ends when its records lie in so many minutes, counted for each service. Whatever the window of chunks is, it
+/// becomes at most so many chunks, so that the entry of the chain which names them stays under 4 MiB.
+pub const MAX_MINUTES: usize = 3_000;
 /// The longest trace id, in bytes.
 pub const MAX_TRACE_ID_BYTES: usize = 256;
 /// The format version that is written; the only one that is read so far.

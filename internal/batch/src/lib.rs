@@ -63,6 +63,6 @@ mod tests;
 pub use builder::BatchBuilder;
 pub use error::Error;
 pub use group::{BatchRecord, Group, Groups, Records};
-pub use layout::{MAX_BYTES, MAX_TRACE_ID_BYTES, VERSION};
+pub use layout::{MAX_BYTES, MAX_MINUTES, MAX_TRACE_ID_BYTES, VERSION};
 pub use log_batch::LogBatch;
 pub use origin::{IdempotencyKey, Origin, SessionPart};

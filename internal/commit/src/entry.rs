@@ -7,9 +7,9 @@ use crate::Error;
 
 /// The version of the entry's format that this program writes and reads.
 pub const ENTRY_VERSION: u32 = 1;
-/// A flush is made before its entry would outgrow this: one small PUT.
+/// A flush is cut before its entry would outgrow this: one small PUT.
 pub const TARGET_ENTRY_BYTES: usize = 4 << 20;
-/// No entry is larger: a single broker message of thousands of streams may pass the target, never this.
+/// No entry is larger. Only a message of an ingestor that did not know [`TARGET_ENTRY_BYTES`] makes one past that.
 pub const MAX_ENTRY_BYTES: usize = 32 << 20;
 
 /// One change of a partition's live set. Stored as JSON; created, never replaced.

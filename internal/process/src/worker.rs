@@ -22,6 +22,9 @@ use crate::tail::PartitionTail;
 /// Payload bytes asked for at a time.
 const FETCH_BYTES: usize = 4 << 20;
 const FETCH_WAIT: Duration = Duration::from_millis(500);
+/// No flush makes an entry longer than this, about: what would is left for the next one. A message alone always fits
+/// (`loglake_batch::MAX_MINUTES`).
+const ENTRY_BYTES: usize = TARGET_ENTRY_BYTES / 16 * 15;
 /// How often the worker looks at its clocks.
 const TICK: Duration = Duration::from_millis(200);
 /// How often the index is looked at, and the lease renewed.
@@ -212,6 +215,8 @@ struct Tenure<'a> {
     tail: Tail,
     /// The offset consumed up to.
     position: u64,
+    /// What was fetched past it, because it did not fit into the same entry.
+    carried: Option<Fetched>,
     leader_epoch: Option<i32>,
     pending: Pending,
     flush: Option<Aborting<Result<Flushed, Error>>>,
@@ -238,6 +243,7 @@ impl<'a> Tenure<'a> {
             source,
             held,
             position: tail.next,
+            carried: None,
             leader_epoch: tail.leader_epoch,
             tail,
             pending: Pending::new(worker.shared.window_ns()),
@@ -267,7 +273,7 @@ impl<'a> Tenure<'a> {
                     }
                 }
                 _ = tick.tick() => self.release(is_full),
-                fetched = self.source.fetch(FETCH_BYTES, FETCH_WAIT), if !is_full && !self.must_wait() => {
+                fetched = fetch(&mut self.carried, self.source.as_mut(), FETCH_WAIT), if !is_full && !self.must_wait() => {
                     match fetched {
                         Ok(fetched) => self.take(fetched)?,
                         Err(error) => return self.salvage(error).await,
@@ -314,7 +320,19 @@ impl<'a> Tenure<'a> {
         let metrics = &self.worker.shared.metrics;
         let now = Instant::now();
         let mut messages = Vec::with_capacity(fetched.messages.len());
-        for message in fetched.messages {
+        let mut left = fetched.messages.into_iter();
+        let mut position = fetched.position;
+        while let Some(message) = left.next() {
+            let held = Held::new(message, &self.worker.shared.budget);
+            let room = ENTRY_BYTES.saturating_sub(self.pending.entry_bytes());
+            if !self.pending.is_empty() && self.pending.cost(&held, room) >= room {
+                // The next entry begins with it: what a flush takes ends where the position is.
+                position = held.offset();
+                let messages = std::iter::once(held.message).chain(left).collect();
+                self.carried = Some(Fetched { messages, ..fetched });
+                break;
+            }
+            let message = &held.message;
             if let (Some(before), Some(after)) = (self.leader_epoch, message.leader_epoch)
                 && after < before
             {
@@ -322,7 +340,6 @@ impl<'a> Tenure<'a> {
             }
             self.leader_epoch = self.leader_epoch.max(message.leader_epoch);
             metrics.bytes.inc_by(message.payload.len() as u64);
-            let held = Held::new(message, &self.worker.shared.budget);
             match &held.batch {
                 Ok(batch) => metrics.records.inc_by(u64::from(batch.record_count())),
                 Err(reason) => {
@@ -337,13 +354,10 @@ impl<'a> Tenure<'a> {
             self.pending.add(&held, now);
             messages.push(Arc::new(held));
         }
-        self.position = fetched.position;
-        self.held.extend(messages, fetched.position);
-        metrics.position.with_label_values(&[&self.label]).set(fetched.position.cast_signed());
-        metrics
-            .lag
-            .with_label_values(&[&self.label])
-            .set(fetched.latest.saturating_sub(fetched.position).cast_signed());
+        self.position = position;
+        self.held.extend(messages, position);
+        metrics.position.with_label_values(&[&self.label]).set(position.cast_signed());
+        metrics.lag.with_label_values(&[&self.label]).set(fetched.latest.saturating_sub(position).cast_signed());
         metrics.open_chunks.with_label_values(&[&self.label]).set(self.pending.chunks() as i64);
         Ok(())
     }
@@ -354,7 +368,8 @@ impl<'a> Tenure<'a> {
     }
 
     fn is_entry_full(&self) -> bool {
-        self.pending.chunks() >= self.worker.shared.config.max_open_chunks
+        (self.carried.is_some() && !self.pending.is_empty())
+            || self.pending.chunks() >= self.worker.shared.config.max_open_chunks
             || self.pending.entry_bytes() >= TARGET_ENTRY_BYTES / 8 * 7
     }
 
@@ -429,7 +444,7 @@ impl<'a> Tenure<'a> {
             }
             self.release(true);
             if !shared.budget.is_full() && Instant::now() < until {
-                let fetched = self.source.fetch(FETCH_BYTES, Duration::from_millis(1)).await?;
+                let fetched = fetch(&mut self.carried, self.source.as_mut(), Duration::from_millis(1)).await?;
                 let (is_done, latest) = (fetched.messages.is_empty(), fetched.latest);
                 self.take(fetched)?;
                 if !is_done && self.position < latest && self.flush_reason().is_none() {
@@ -441,6 +456,18 @@ impl<'a> Tenure<'a> {
             }
             self.start_flush("shutdown");
         }
+    }
+}
+
+/// What was fetched before and carried over, else what the broker has. Cancel safe.
+async fn fetch(
+    carried: &mut Option<Fetched>,
+    source: &mut dyn PartitionConsumer,
+    wait: Duration,
+) -> Result<Fetched, loglake_broker::Error> {
+    match carried.take() {
+        Some(fetched) => Ok(fetched),
+        None => source.fetch(FETCH_BYTES, wait).await,
     }
 }
 

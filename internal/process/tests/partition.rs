@@ -671,3 +671,28 @@ async fn a_log_that_was_cut_short_halts_the_partition_and_a_leader_that_trails_d
     running.stop().await;
     assert_eq!(world.committed().await.len(), 100);
 }
+
+#[tokio::test(flavor = "multi_thread")]
+async fn entries_stay_under_four_mebibytes_however_many_streams_come() {
+    let world = World::new();
+    // Each message alone makes an entry of almost two mebibytes; all of them are fetched at once.
+    for n in 0..4 {
+        let mut batch = BatchBuilder::new(&tenant("acme"), 1, Origin::None);
+        for stream in 0..1_800 {
+            let service = Service::parse(&format!("{}-{n}-{stream:04}", "a".repeat(121))).unwrap();
+            let mut text = Vec::new();
+            line::begin(&mut text, stream, None, service.as_str());
+            line::text_field(&mut text, "message", "");
+            text.push(b'}');
+            batch.push(&service, stream, None, "", &text).unwrap();
+        }
+        world.broker.append(0, batch.finish().unwrap()).await.unwrap();
+    }
+    let running = world.start(Duration::from_secs(60)).await;
+    running.stop().await;
+    assert_eq!(world.committed().await.len(), 4 * 1_800);
+    let chain = Chain::new(Arc::clone(&world.store) as _, "default", 0, 0);
+    let objects = world.store.list(chain.folder(), None).await.unwrap().objects;
+    let entries: Vec<u64> = objects.iter().filter(|of| !of.key.contains("t-")).map(|of| of.length).collect();
+    assert!(!entries.is_empty() && entries.iter().all(|length| *length < 4 << 20), "{entries:?}");
+}
