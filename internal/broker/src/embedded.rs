@@ -77,6 +77,32 @@ use crate::{
     Appended, Assignment, Consumer, Error, Fetched, Offsets, PartitionConsumer, Producer, Reader, Topic, Trim,
 };
 
+/// A log that is not open: its folder is locked, so that nobody else opens it, and nothing in it is touched. Dropping it
+/// lets go.
+#[derive(Debug)]
+pub struct Closed {
+    topic: Topic,
+    _lock: std::fs::File,
+}
+
+impl Closed {
+    /// Locks the log in `dir`; `None` while another process has it open.
+    ///
+    /// # Errors
+    /// `Invalid` when there is no log, or one of a newer format; `Corrupt` when its topic file is damaged; `Unavailable` when
+    /// the disk refuses.
+    pub fn lock(dir: &Path) -> Result<Option<Self>, Error> {
+        let topic = recover::topic(dir)?;
+        Ok(folder::try_lock(dir)?.map(|lock| Self { topic, _lock: lock }))
+    }
+
+    /// The topic's id and partitions.
+    #[must_use]
+    pub fn topic(&self) -> &Topic {
+        &self.topic
+    }
+}
+
 /// The embedded broker: a durable log in a folder. Open it once; clones of the `Arc` share it.
 #[derive(Debug)]
 pub struct EmbeddedLog {
@@ -99,7 +125,7 @@ impl EmbeddedLog {
         config.check()?;
         let lock = folder::lock(dir)?;
         let recovered = recover::open(dir, &config, clock.now_ns())?;
-        let topic = Topic { id: recovered.topic.id_text(), partitions: recovered.topic.partitions };
+        let topic = recovered.topic.topic();
         let (shared, writer) = writer::start(dir, &config, clock, lock, recovered)?;
         Ok(Arc::new(Self { shared, topic, writer: Mutex::new(Some(writer)), is_assigned: AtomicBool::new(false) }))
     }

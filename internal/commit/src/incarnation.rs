@@ -35,20 +35,12 @@ pub async fn incarnation(
     let folder = incarnations_folder(cluster);
     loop {
         let mut next = 0_u32;
-        for object in list_all(store, &folder).await? {
-            let corrupt = |what: String| Error::Corrupt { key: object.key.clone(), what };
-            let number = object.key.strip_prefix(&folder).and_then(|name| name.strip_suffix(".json"));
-            let number: u32 =
-                number.and_then(|number| number.parse().ok()).ok_or_else(|| corrupt("it has no number".to_owned()))?;
-            let bytes = store.get(&object.key, MAX_BYTES).await?;
-            let life: Incarnation = serde_json::from_slice(&bytes).map_err(|error| corrupt(error.to_string()))?;
-            if life.version != 1 {
-                return Err(Error::Newer { key: object.key, what: format!("incarnation version {}", life.version) });
-            }
+        for life in lives(store, cluster).await? {
+            let life = life?;
             if life.topic_id == topic_id {
-                return Ok(number);
+                return Ok(life.number);
             }
-            next = next.max(number + 1);
+            next = next.max(life.number + 1);
         }
         let life = Incarnation {
             version: 1,
@@ -83,6 +75,54 @@ pub async fn other_cluster(store: &dyn ObjectStore, cluster: &str) -> Result<Opt
     let mut both = first.objects.into_iter().chain(last.objects).map(|object| object.key);
     let other = both.find(|key| !key.starts_with(&own));
     Ok(other.and_then(|key| key.strip_prefix(ALL)?.split('/').next().map(ToOwned::to_owned)))
+}
+
+/// A life of the topic, as it is stored.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Life {
+    /// Its number.
+    pub number: u32,
+    /// The topic's id.
+    pub topic_id: String,
+    /// How many partitions it had when it was first seen.
+    pub partitions: u32,
+    /// When that was, RFC 3339.
+    pub created: String,
+}
+
+/// All lives of the topic of `cluster` that are written down, ascending by number, each with what is wrong with it instead
+/// where it cannot be read.
+///
+/// # Errors
+/// `Unavailable`.
+pub async fn lives(store: &dyn ObjectStore, cluster: &str) -> Result<Vec<Result<Life, Error>>, Error> {
+    let folder = incarnations_folder(cluster);
+    let mut lives = Vec::new();
+    for object in list_all(store, &folder).await? {
+        let bytes = match store.get(&object.key, MAX_BYTES).await {
+            Ok(bytes) => bytes,
+            Err(error) if error.kind().is_retryable() => return Err(error.into()),
+            Err(error) => {
+                lives.push(Err(error.into()));
+                continue;
+            }
+        };
+        lives.push(read(&folder, &object.key, &bytes));
+    }
+    lives.sort_by_key(|life| life.as_ref().map_or(u32::MAX, |life| life.number));
+    Ok(lives)
+}
+
+fn read(folder: &str, key: &str, bytes: &[u8]) -> Result<Life, Error> {
+    let corrupt = |what: String| Error::Corrupt { key: key.to_owned(), what };
+    let number = key.strip_prefix(folder).and_then(|name| name.strip_suffix(".json"));
+    let number =
+        number.and_then(|number| number.parse().ok()).ok_or_else(|| corrupt("it has no number".to_owned()))?;
+    let life: Incarnation = serde_json::from_slice(bytes).map_err(|error| corrupt(error.to_string()))?;
+    if life.version != 1 {
+        return Err(Error::Newer { key: key.to_owned(), what: format!("incarnation version {}", life.version) });
+    }
+    Ok(Life { number, topic_id: life.topic_id, partitions: life.partitions, created: life.created })
 }
 
 /// How many partitions the topic had when its life `incarnation` was first seen; `None` when nobody has written it down.

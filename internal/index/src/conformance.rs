@@ -39,6 +39,8 @@ pub async fn all(index: Arc<dyn ChunkIndex>) {
     tenants_and_services_are_walls(&*index, 105).await;
     answers_come_in_the_order_asked(&*index, 106).await;
     rebuilds_go_only_forwards(&*index, 110).await;
+    what_is_wrong_is_replaced(&*index, 120).await;
+    everything_can_be_read_for_a_check(&*index, 121).await;
     rebuilders_may_race(Arc::clone(&index), 111).await;
     writers_may_race(Arc::clone(&index), 112).await;
     readers_see_whole_entries(Arc::clone(&index), 113).await;

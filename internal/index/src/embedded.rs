@@ -78,6 +78,21 @@ impl ChunkIndex for EmbeddedIndex {
         self.blocking(move |state| state.rebuild(partition, &token, &snapshot)).await
     }
 
+    async fn replace(
+        &self,
+        partition: u32,
+        token: &RebuildToken,
+        seen: Option<Watermark>,
+        snapshot: &Snapshot,
+    ) -> Result<bool, Error> {
+        let (token, snapshot) = (token.clone(), snapshot.clone());
+        self.blocking(move |state| state.replace(partition, &token, seen, &snapshot)).await
+    }
+
+    async fn dump(&self, partition: u32) -> Result<Option<Snapshot>, Error> {
+        self.blocking(move |state| state.dump(partition)).await
+    }
+
     async fn chunks(&self, tenant: &TenantId, query: &ChunkQuery<'_>) -> Result<Vec<PartitionChunks>, Error> {
         let tenant = tenant.name().clone();
         let services = query.services.map(<[_]>::to_vec);

@@ -113,6 +113,20 @@ pub(crate) fn decode(place: &[u8], stored: &[u8], tenant: &TenantName) -> Result
     Ok(chunk)
 }
 
+/// Reads the stored form of the entry at `place`, whoever's it is.
+///
+/// # Errors
+/// As [`decode`].
+pub(crate) fn decode_any(place: &[u8], stored: &[u8]) -> Result<ChunkMeta, Error> {
+    let end = place.iter().position(|byte| *byte == END).unwrap_or(0);
+    let tenant = std::str::from_utf8(&place[..end]).ok().and_then(|name| TenantName::parse(name).ok());
+    let tenant = tenant.ok_or_else(|| Error::Corrupt {
+        key: place.escape_ascii().to_string(),
+        reason: "it names no tenant".to_owned(),
+    })?;
+    decode(place, stored, &tenant)
+}
+
 #[cfg(test)]
 mod tests {
     use loglake_model::Window;

@@ -189,6 +189,31 @@ pub trait ChunkIndex: Send + Sync {
     /// `Unavailable`: it may or may not have been done; `Corrupt` as for [`ChunkIndex::apply`].
     async fn rebuild(&self, partition: u32, token: &RebuildToken, snapshot: &Snapshot) -> Result<bool, Error>;
 
+    /// Replaces what the index says of `partition` by `snapshot` in one step, **whatever it said before**: for an index that is
+    /// there and wrong. Only if `token` is still there and the watermark is still `seen`. Returns whether it did; then the
+    /// token is used up.
+    ///
+    /// The caller begins a rebuild, reads the watermark, and reads the chain after that. So `snapshot` is at or past `seen`,
+    /// and an entry applied meanwhile makes the call fail (begin again). Where the chain ends *below* `seen`, the index names
+    /// entries that no bucket has: only there does this go back, and only while nobody else moves it.
+    ///
+    /// # Errors
+    /// As [`ChunkIndex::rebuild`].
+    async fn replace(
+        &self,
+        partition: u32,
+        token: &RebuildToken,
+        seen: Option<Watermark>,
+        snapshot: &Snapshot,
+    ) -> Result<bool, Error>;
+
+    /// All that the index says of `partition`, of every tenant, as of one watermark: for checks, never to answer anyone.
+    /// Chunks ascending by tenant, service, window and key. `None` when there is no watermark.
+    ///
+    /// # Errors
+    /// `Unavailable`, also when the partition changes all the time while it is read; `Corrupt` when an entry cannot be read.
+    async fn dump(&self, partition: u32) -> Result<Option<Snapshot>, Error>;
+
     /// The chunks of `tenant` that may hold what `query` asks for: one answer a partition asked for, in that order,
     /// each read in one step with its watermark.
     ///

@@ -45,6 +45,16 @@ pub(super) fn corrupt(path: &Path, position: u64, what: impl Into<String>) -> Er
 /// Makes the folder and takes its lock; the lock ends with the file (or the process).
 pub(super) fn lock(dir: &Path) -> Result<File, Error> {
     fs::create_dir_all(dir).map_err(refused(format!("cannot make the folder {}", dir.display())))?;
+    try_lock(dir)?.ok_or_else(|| {
+        Error::Config(format!(
+            "the log in {} is open in another process: stop it, or use another data folder",
+            dir.display()
+        ))
+    })
+}
+
+/// Takes the folder's lock; `None` while another process has it.
+pub(super) fn try_lock(dir: &Path) -> Result<Option<File>, Error> {
     let path = dir.join(LOCK);
     let file = OpenOptions::new()
         .create(true)
@@ -53,11 +63,8 @@ pub(super) fn lock(dir: &Path) -> Result<File, Error> {
         .open(&path)
         .map_err(refused(format!("cannot open {}", path.display())))?;
     match flock(&file, FlockOperation::NonBlockingLockExclusive) {
-        Ok(()) => Ok(file),
-        Err(rustix::io::Errno::WOULDBLOCK) => Err(Error::Config(format!(
-            "the log in {} is open in another process: stop it, or use another data folder",
-            dir.display()
-        ))),
+        Ok(()) => Ok(Some(file)),
+        Err(rustix::io::Errno::WOULDBLOCK) => Ok(None),
         Err(error) => Err(refused(format!("cannot lock {}", path.display()))(error.into())),
     }
 }

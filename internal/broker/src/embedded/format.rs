@@ -101,6 +101,10 @@ impl TopicFile {
         self.id.iter().map(|byte| format!("{byte:02x}")).collect()
     }
 
+    pub(super) fn topic(&self) -> crate::Topic {
+        crate::Topic { id: self.id_text(), partitions: self.partitions }
+    }
+
     pub(super) fn encode(&self) -> Vec<u8> {
         let mut out = Vec::with_capacity(TOPIC_BYTES);
         out.extend_from_slice(TOPIC_MAGIC);

@@ -65,6 +65,18 @@ pub(super) fn open(dir: &Path, config: &Config, now_ns: i64) -> Result<Recovered
     }
 }
 
+/// The topic of the log in `dir`, whoever has it open: the file is only ever replaced as a whole.
+pub(super) fn topic(dir: &Path) -> Result<crate::Topic, Error> {
+    let path = folder::topic_path(dir);
+    match read_whole(&path, TOPIC_BYTES) {
+        Ok(bytes) => Ok(TopicFile::decode(&bytes).map_err(|flaw| flawed(&path, 0, &flaw))?.topic()),
+        Err(error) if error.kind() == io::ErrorKind::NotFound => {
+            Err(Error::Config(format!("there is no log in {}", dir.display())))
+        }
+        Err(error) => Err(refused(format!("cannot read {}", path.display()))(error)),
+    }
+}
+
 /// Makes a new log. The first segment comes before the topic file: a topic file without segments means that they were lost.
 pub(super) fn create(dir: &Path, config: &Config, now_ns: i64, id: TopicId, random: Mark) -> Result<TopicFile, Error> {
     let topic = TopicFile { id, partitions: config.partitions, made_at_ns: now_ns };

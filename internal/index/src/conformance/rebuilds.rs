@@ -77,3 +77,64 @@ pub async fn survives_loss(index: &dyn ChunkIndex, partition: u32, lose: impl As
     let again = index.acquire("conformance:lost", "b", "", Duration::from_secs(60)).await.unwrap();
     assert!(again.holder == "b" && again.generation > lease.generation, "generations grow over a loss");
 }
+
+/// An index that is there and wrong is replaced in one step, also at and above the snapshot's watermark, and never over what
+/// was applied meanwhile.
+///
+/// # Panics
+/// When the index breaks a promise.
+pub async fn what_is_wrong_is_replaced(index: &dyn ChunkIndex, partition: u32) {
+    let (wrong, right) = (chunk("t", "wrong", T0, T0, "wrong"), chunk("t", "right", T0, T0, "right"));
+    let seen = |seq: u64| Some(Watermark { seq, next: seq * 10 });
+    assert!(rebuild(index, partition, 5, std::slice::from_ref(&wrong)).await);
+    let token = index.begin_rebuild(partition).await.unwrap();
+    let made_up = crate::RebuildToken("00000000000000000000000000000000".to_owned());
+    let truth = |seq: u64| snapshot(seq, std::slice::from_ref(&right));
+    assert!(!index.replace(partition, &made_up, seen(5), &truth(5)).await.unwrap(), "a token that was never set");
+    assert!(!index.replace(partition, &token, None, &truth(5)).await.unwrap(), "there is a watermark");
+    assert!(!index.replace(partition, &token, seen(4), &truth(5)).await.unwrap(), "it is another one");
+    let other_next = Some(Watermark { seq: 5, next: 51 });
+    assert!(!index.replace(partition, &token, other_next, &truth(5)).await.unwrap(), "it ends elsewhere");
+    // What was applied meanwhile is not taken back.
+    apply(index, partition, change(6, 60, &[], &[])).await;
+    assert!(!index.replace(partition, &token, seen(5), &truth(5)).await.unwrap(), "an entry was applied since");
+    assert_eq!(live(index, partition, "t").await, [wrong]);
+
+    assert!(index.replace(partition, &token, seen(6), &truth(6)).await.unwrap(), "to where it is");
+    assert_eq!(live(index, partition, "t").await, [right.clone()]);
+    assert_eq!(index.watermark(partition).await.unwrap(), seen(6));
+    assert!(!index.replace(partition, &token, seen(6), &truth(6)).await.unwrap(), "a token is good for one");
+    apply(index, partition, change(7, 70, &[], std::slice::from_ref(&right))).await;
+
+    // Ahead of any chain: back to where that ends.
+    let token = index.begin_rebuild(partition).await.unwrap();
+    assert!(index.replace(partition, &token, seen(7), &truth(3)).await.unwrap(), "back");
+    assert_eq!((live(index, partition, "t").await, index.watermark(partition).await.unwrap()), (vec![right], seen(3)));
+    apply(index, partition, change(4, 40, &[], &[])).await;
+    // On top of nothing as well.
+    let token = index.begin_rebuild(partition + 100).await.unwrap();
+    assert!(index.replace(partition + 100, &token, None, &snapshot(2, &[])).await.unwrap());
+    assert_eq!(index.watermark(partition + 100).await.unwrap(), seen(2));
+}
+
+/// A check sees all tenants' chunks and all sessions, with their watermark.
+///
+/// # Panics
+/// When the index breaks a promise.
+pub async fn everything_can_be_read_for_a_check(index: &dyn ChunkIndex, partition: u32) {
+    assert_eq!(index.dump(partition).await.unwrap(), None);
+    begin(index, partition).await;
+    let empty = index.dump(partition).await.unwrap().unwrap();
+    assert!(empty.live.is_empty() && empty.sessions.is_empty());
+    let mut chunks: Vec<ChunkMeta> =
+        (0..1_200).map(|n| chunk("a", "s", T0 + n, T0 + n, &format!("{n:06}"))).collect();
+    chunks.push(chunk("a", "t", T0, T0, "a-t"));
+    chunks.push(chunk("b", "s", T0, T0, "b"));
+    let sessions = vec![SessionChange { session: "0a".to_owned(), state: Some("{}".to_owned()) }];
+    let mut first = change(1, 10, &chunks, &[]);
+    first.sessions.clone_from(&sessions);
+    apply(index, partition, first).await;
+    let dump = index.dump(partition).await.unwrap().unwrap();
+    assert_eq!((dump.watermark, dump.sessions), (Watermark { seq: 1, next: 10 }, sessions));
+    assert_eq!(dump.live, chunks, "all tenants, in order");
+}

@@ -170,13 +170,35 @@ impl State {
     }
 
     pub(super) fn rebuild(&self, partition: u32, token: &RebuildToken, snapshot: &Snapshot) -> Result<bool, Error> {
+        let goes_forwards = |there: Option<Watermark>| there.is_none_or(|there| there.seq < snapshot.watermark.seq);
+        self.swap(partition, token, goes_forwards, snapshot)
+    }
+
+    pub(super) fn replace(
+        &self,
+        partition: u32,
+        token: &RebuildToken,
+        seen: Option<Watermark>,
+        snapshot: &Snapshot,
+    ) -> Result<bool, Error> {
+        self.swap(partition, token, |there| there == seen, snapshot)
+    }
+
+    /// Puts `snapshot` in the place of what there is, if `token` is still there and `may` says so of the watermark.
+    fn swap(
+        &self,
+        partition: u32,
+        token: &RebuildToken,
+        may: impl Fn(Option<Watermark>) -> bool,
+        snapshot: &Snapshot,
+    ) -> Result<bool, Error> {
         let _writer = self.writer.lock();
         let view = self.db.snapshot();
         let token_key = key(partition, b't', &[]);
         let there = view.get(&self.keys, &token_key).map_err(|error| unavailable("read", &error))?;
         let there: Option<String> = there.map(|there| parse(&token_key, &there)).transpose()?;
         let mark = self.mark(&view, partition)?;
-        if there.as_ref() != Some(&token.0) || mark.is_some_and(|mark| mark.seq >= snapshot.watermark.seq) {
+        if there.as_ref() != Some(&token.0) || !may(mark.as_ref().map(Mark::watermark)) {
             return Ok(false);
         }
         let mut changes = self.all_of(&view, partition)?;
@@ -185,6 +207,18 @@ impl State {
         fill(&mut changes, partition, mark, &snapshot.live, &snapshot.sessions)?;
         self.write(changes)?;
         Ok(true)
+    }
+
+    pub(super) fn dump(&self, partition: u32) -> Result<Option<Snapshot>, Error> {
+        let view = self.db.snapshot();
+        let Some(mark) = self.mark(&view, partition)? else { return Ok(None) };
+        let mut live = Vec::new();
+        for entry in view.prefix(&self.keys, key(partition, b'c', &[])) {
+            let (key, value) = entry.into_inner().map_err(|error| unavailable("read", &error))?;
+            live.push(place::decode_any(key.get(PLACE_AT..).unwrap_or_default(), &value)?);
+        }
+        let sessions = self.sessions_of(&view, partition)?;
+        Ok(Some(Snapshot { watermark: mark.watermark(), live, sessions, gaps: mark.gaps }))
     }
 
     /// The removal of all that there is of `partition`.
@@ -201,6 +235,10 @@ impl State {
     pub(super) fn sessions(&self, partition: u32) -> Result<Option<(Watermark, Vec<SessionChange>)>, Error> {
         let view = self.db.snapshot();
         let Some(mark) = self.mark(&view, partition)? else { return Ok(None) };
+        Ok(Some((mark.watermark(), self.sessions_of(&view, partition)?)))
+    }
+
+    fn sessions_of(&self, view: &fjall::Snapshot, partition: u32) -> Result<Vec<SessionChange>, Error> {
         let prefix = key(partition, b's', &[]);
         let mut sessions = Vec::new();
         for entry in view.prefix(&self.keys, &prefix) {
@@ -210,7 +248,7 @@ impl State {
             let session = text(key.strip_prefix(prefix.as_slice()).unwrap_or(&key))?;
             sessions.push(SessionChange { session, state: Some(text(&value)?) });
         }
-        Ok(Some((mark.watermark(), sessions)))
+        Ok(sessions)
     }
 
     pub(super) fn chunks(

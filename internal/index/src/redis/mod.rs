@@ -27,6 +27,10 @@ use crate::{
 
 /// How often a lost connection is made again before a call fails. The next call tries anew.
 const RECONNECTS: usize = 2;
+/// Entries read at a time by a walk over a whole partition.
+const DUMP_PAGE: usize = 1_000;
+/// How often such a walk begins again because the partition changed under it.
+const DUMP_ATTEMPTS: usize = 50;
 
 /// The index in a Redis server.
 pub struct RedisIndex {
@@ -140,6 +144,65 @@ impl RedisIndex {
         stored_gaps(&gaps)
     }
 
+    /// Puts `snapshot` in the place of what there is; only over the watermark `seen`, where one is said.
+    async fn swap(
+        &self,
+        partition: u32,
+        token: &RebuildToken,
+        seen: Option<[String; 2]>,
+        snapshot: &Snapshot,
+    ) -> Result<bool, Error> {
+        let keys = self.keys(partition);
+        let staged = stage::put(&mut self.connection.clone(), &keys, snapshot).await?;
+        let mut call = self.scripts.rebuild.prepare_invoke();
+        call.key(&keys.all()[..]).key(&staged.chunks).key(&staged.sessions);
+        call.arg(&token.0).arg(snapshot.watermark.seq).arg(snapshot.watermark.next).arg(staged.longest_minutes);
+        call.arg(staged.chunk_count).arg(staged.session_count).arg(stored_gaps(&snapshot.gaps)?);
+        for seen in seen.iter().flatten() {
+            call.arg(seen);
+        }
+        let done: u8 =
+            call.invoke_async(&mut self.connection.clone()).await.map_err(|error| failed("rebuild", &error))?;
+        if done != 1 {
+            stage::remove(&mut self.connection.clone(), &staged).await;
+        }
+        Ok(done == 1)
+    }
+
+    /// Reads all of a partition page by page, so that the server is never busy for long.
+    async fn try_dump(&self, partition: u32) -> Result<Dumped, Error> {
+        let keys = self.keys(partition);
+        let (mut mark, mut live, mut last) = (None, Vec::new(), Vec::new());
+        let gaps = loop {
+            let mut call = self.scripts.dump.prepare_invoke();
+            call.key(&keys.all()[..]).arg(&last).arg(DUMP_PAGE);
+            let answer: Vec<Vec<u8>> =
+                call.invoke_async(&mut self.connection.clone()).await.map_err(|error| failed("dump", &error))?;
+            let Some((watermark, rest)) = split_watermark(&answer)? else {
+                return Ok(if mark.is_none() { Dumped::Whole(None) } else { Dumped::Torn });
+            };
+            if mark.replace(watermark).is_some_and(|before| before != watermark) {
+                return Ok(Dumped::Torn);
+            }
+            let (gaps, members) = split_gaps(rest)?;
+            for member in members {
+                let (place, stored) = split_member(member)?;
+                live.push(place::decode_any(place, stored)?);
+            }
+            match members.last() {
+                Some(member) if members.len() == DUMP_PAGE => last.clone_from(member),
+                _ => break gaps,
+            }
+        };
+        let sessions = self.sessions(partition).await?;
+        Ok(match (mark, sessions) {
+            (Some(watermark), Some((again, sessions))) if again == watermark => {
+                Dumped::Whole(Some(Snapshot { watermark, live, sessions, gaps }))
+            }
+            _ => Dumped::Torn,
+        })
+    }
+
     async fn take(&self, name: &str, holder: &str, value: &str, ttl: Duration, by_force: bool) -> Result<Lease, Error> {
         let ttl_ms = u64::try_from(ttl.as_millis()).unwrap_or(u64::MAX).clamp(1, 1 << 40);
         let mut call = self.scripts.lease.prepare_invoke();
@@ -207,18 +270,32 @@ impl ChunkIndex for RedisIndex {
     }
 
     async fn rebuild(&self, partition: u32, token: &RebuildToken, snapshot: &Snapshot) -> Result<bool, Error> {
-        let keys = self.keys(partition);
-        let staged = stage::put(&mut self.connection.clone(), &keys, snapshot).await?;
-        let mut call = self.scripts.rebuild.prepare_invoke();
-        call.key(&keys.all()[..]).key(&staged.chunks).key(&staged.sessions);
-        call.arg(&token.0).arg(snapshot.watermark.seq).arg(snapshot.watermark.next).arg(staged.longest_minutes);
-        call.arg(staged.chunk_count).arg(staged.session_count).arg(stored_gaps(&snapshot.gaps)?);
-        let done: u8 =
-            call.invoke_async(&mut self.connection.clone()).await.map_err(|error| failed("rebuild", &error))?;
-        if done != 1 {
-            stage::remove(&mut self.connection.clone(), &staged).await;
+        self.swap(partition, token, None, snapshot).await
+    }
+
+    async fn replace(
+        &self,
+        partition: u32,
+        token: &RebuildToken,
+        seen: Option<Watermark>,
+        snapshot: &Snapshot,
+    ) -> Result<bool, Error> {
+        let [seq, next] = match seen {
+            Some(Watermark { seq, next }) => [seq.to_string(), next.to_string()],
+            None => Default::default(),
+        };
+        self.swap(partition, token, Some([seq, next]), snapshot).await
+    }
+
+    async fn dump(&self, partition: u32) -> Result<Option<Snapshot>, Error> {
+        for _ in 0..DUMP_ATTEMPTS {
+            match self.try_dump(partition).await? {
+                Dumped::Whole(snapshot) => return Ok(snapshot),
+                Dumped::Torn => {}
+            }
         }
-        Ok(done == 1)
+        let reason = format!("partition {partition} kept changing while it was read");
+        Err(Error::Unavailable { what: "dump".to_owned(), reason })
     }
 
     async fn chunks(&self, tenant: &TenantId, query: &ChunkQuery<'_>) -> Result<Vec<PartitionChunks>, Error> {
@@ -277,6 +354,14 @@ impl ChunkIndex for RedisIndex {
     }
 }
 
+/// What a walk over a whole partition saw.
+enum Dumped {
+    /// All of it at one watermark; `None` without one.
+    Whole(Option<Snapshot>),
+    /// It changed meanwhile.
+    Torn,
+}
+
 /// The watermark that an answer begins with, and the rest.
 type Marked<'a> = (Watermark, &'a [Vec<u8>]);
 
@@ -314,9 +399,14 @@ fn stored_gaps(gaps: &[Gap]) -> Result<Vec<u8>, Error> {
 
 /// Reads a member of the sorted set: its place, 01, the entry.
 fn entry(member: &[u8], tenant: &TenantName) -> Result<ChunkMeta, Error> {
+    let (place, stored) = split_member(member)?;
+    place::decode(place, stored, tenant)
+}
+
+fn split_member(member: &[u8]) -> Result<(&[u8], &[u8]), Error> {
     let mut marks = member.iter().enumerate().filter(|(_, byte)| **byte == place::END).map(|(at, _)| at);
     match marks.nth(2) {
-        Some(at) => place::decode(&member[..at], &member[at + 1..], tenant),
+        Some(at) => Ok((&member[..at], &member[at + 1..])),
         None => Err(corrupt(&member.escape_ascii().to_string(), "it has no entry")),
     }
 }

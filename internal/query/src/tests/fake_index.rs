@@ -57,6 +57,14 @@ impl ChunkIndex for FakeIndex {
         unused()
     }
 
+    async fn replace(&self, _: u32, _: &RebuildToken, _: Option<Watermark>, _: &Snapshot) -> Result<bool, Error> {
+        unused()
+    }
+
+    async fn dump(&self, _: u32) -> Result<Option<Snapshot>, Error> {
+        unused()
+    }
+
     async fn chunks(&self, tenant: &TenantId, query: &ChunkQuery<'_>) -> Result<Vec<PartitionChunks>, Error> {
         let mut state = self.state.lock();
         if state.is_down {

@@ -59,6 +59,37 @@ impl FolderStore {
         Ok(Self { shared: Arc::new(Shared { folders: Folders::new(root.clone()), root, temp }) })
     }
 
+    /// Opens the store in `root`, which must be there, as it is: what a crash left half written stays. For checks. Blocks.
+    ///
+    /// # Errors
+    /// `NotFound` when there is no such folder; else as [`FolderStore::open`].
+    pub fn inspect(root: PathBuf) -> Result<Self, Error> {
+        let open = || {
+            if !std::fs::metadata(&root)?.is_dir() {
+                return Err(io::ErrorKind::NotADirectory.into());
+            }
+            TempFolder::inspect(&root)
+        };
+        let temp = open().map_err(|error| classify(&format!("open {}", root.display()), &root.to_string_lossy(), &error))?;
+        Ok(Self { shared: Arc::new(Shared { folders: Folders::new(root.clone()), root, temp }) })
+    }
+
+    /// What [`FolderStore::inspect`] found half written while no other process had the store open: how many files, and their
+    /// length together in bytes.
+    #[must_use]
+    pub fn stale_files(&self) -> (u64, u64) {
+        self.shared.temp.stale()
+    }
+
+    /// Removes those files.
+    ///
+    /// # Errors
+    /// `Forbidden` or `Unavailable` when one cannot be removed.
+    pub async fn remove_stale_files(&self) -> Result<(), Error> {
+        let remove = |shared: &Shared| shared.temp.remove_stale().map_err(|error| classify("remove", ".tmp", &error));
+        self.blocking("remove stale files", remove).await
+    }
+
     /// The folder.
     #[must_use]
     pub fn root(&self) -> &Path {

@@ -13,6 +13,8 @@ pub(super) struct TempFolder {
     path: PathBuf,
     /// Locked for as long as the store is open, shared among all processes that have it open.
     _lock: File,
+    /// What a crash left half written, found when nobody had the store open: file and length. Only [`TempFolder::inspect`] looks.
+    stale: Vec<(PathBuf, u64)>,
     /// Tells the files of this store from those of others.
     nonce: u64,
     count: AtomicU64,
@@ -31,15 +33,46 @@ impl TempFolder {
             }
             Err(TryLockError::Error(error)) => {
                 tracing::warn!(folder = %path.display(), %error, "temporary files kept, the file system has no locks");
-                return Ok(Self::with(path, lock));
+                return Ok(Self::with(path, lock, Vec::new()));
             }
         }
         lock.lock_shared()?;
-        Ok(Self::with(path, lock))
+        Ok(Self::with(path, lock, Vec::new()))
     }
 
-    fn with(path: PathBuf, lock: File) -> Self {
-        Self { path, _lock: lock, nonce: rand::random(), count: AtomicU64::new(0) }
+    /// Opens the folder and removes nothing. What is half written is known as stale only where no other process is using the
+    /// folder.
+    pub(super) fn inspect(root: &Path) -> io::Result<Self> {
+        let path = root.join(".tmp");
+        std::fs::create_dir_all(&path)?;
+        let lock = File::options().create(true).truncate(false).read(true).write(true).open(path.join("lock"))?;
+        let stale = match lock.try_lock() {
+            Ok(()) => left_over(&path)?,
+            Err(TryLockError::WouldBlock) => Vec::new(),
+            Err(TryLockError::Error(_)) => return Ok(Self::with(path, lock, Vec::new())),
+        };
+        lock.lock_shared()?;
+        Ok(Self::with(path, lock, stale))
+    }
+
+    fn with(path: PathBuf, lock: File, stale: Vec<(PathBuf, u64)>) -> Self {
+        Self { path, _lock: lock, stale, nonce: rand::random(), count: AtomicU64::new(0) }
+    }
+
+    /// How many files are stale, and their length together in bytes.
+    pub(super) fn stale(&self) -> (u64, u64) {
+        (self.stale.len() as u64, self.stale.iter().map(|(_, length)| length).sum())
+    }
+
+    /// Removes the stale files. Their names carry a nonce: nobody writes to one of them again.
+    pub(super) fn remove_stale(&self) -> io::Result<()> {
+        for (file, _) in &self.stale {
+            match std::fs::remove_file(file) {
+                Err(error) if error.kind() != io::ErrorKind::NotFound => return Err(error),
+                _ => {}
+            }
+        }
+        folders::sync(&self.path)
     }
 
     /// Writes a new file and syncs it.
@@ -56,18 +89,26 @@ impl TempFolder {
 
 /// Removes what a crash left.
 fn sweep(path: &Path) -> io::Result<()> {
-    let mut swept = 0_u64;
+    let left = left_over(path)?;
+    for (file, _) in &left {
+        std::fs::remove_file(file)?;
+    }
+    if !left.is_empty() {
+        tracing::info!(folder = %path.display(), files = left.len(), "removed what an earlier process left half written");
+    }
+    folders::sync(path)
+}
+
+/// The files in the folder, each with its length.
+fn left_over(path: &Path) -> io::Result<Vec<(PathBuf, u64)>> {
+    let mut files = Vec::new();
     for entry in std::fs::read_dir(path)? {
         let entry = entry?;
         if entry.file_name() != "lock" && entry.file_type()?.is_file() {
-            std::fs::remove_file(entry.path())?;
-            swept += 1;
+            files.push((entry.path(), entry.metadata()?.len()));
         }
     }
-    if swept > 0 {
-        tracing::info!(folder = %path.display(), files = swept, "removed what an earlier process left half written");
-    }
-    folders::sync(path)
+    Ok(files)
 }
 
 /// A file without a key. Removed when dropped.

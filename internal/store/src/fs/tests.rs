@@ -51,6 +51,21 @@ async fn half_written_files_go_at_the_next_start_but_not_under_a_living_process(
 }
 
 #[tokio::test]
+async fn an_inspection_changes_nothing_until_it_is_told_to() {
+    let (_folder, first) = store();
+    let (root, left) = (first.root().to_owned(), first.root().join(".tmp/left"));
+    std::fs::write(&left, b"half").unwrap();
+    assert_eq!(FolderStore::inspect(root.clone()).unwrap().stale_files(), (0, 0), "the first store may be writing it");
+    drop(first);
+    let inspected = FolderStore::inspect(root.clone()).unwrap();
+    assert_eq!(inspected.stale_files(), (1, 4));
+    assert!(left.exists());
+    inspected.remove_stale_files().await.unwrap();
+    assert!(!left.exists());
+    assert!(matches!(FolderStore::inspect(root.join("none")), Err(Error::NotFound { .. })));
+}
+
+#[tokio::test]
 async fn links_and_hidden_files_are_not_objects() {
     let (folder, store) = store();
     std::fs::write(folder.path().join("secret"), b"secret").unwrap();

@@ -1,10 +1,15 @@
 -- KEYS 5 and 6: chunks and sessions as they were put aside. ARGV: token, seq, next, longest window, how many chunks and
--- sessions there must be, gaps ('' for none).
+-- sessions there must be, gaps ('' for none); then, for a replacement, seq and next of the watermark that must be there, both
+-- empty for none.
 --
 -- Returns 1 when they are visible now, else 0.
 local mark = look()
 if redis.call('GET', KEYS[4]) ~= ARGV[1] then return 0 end
-if mark and not less(mark[1], ARGV[2]) then return 0 end
+if ARGV[8] then
+  if (mark and mark[1] or '') ~= ARGV[8] or (mark and mark[2] or '') ~= ARGV[9] then return 0 end
+elseif mark and not less(mark[1], ARGV[2]) then
+  return 0
+end
 local chunks, sessions = redis.call('ZCARD', KEYS[5]), redis.call('HLEN', KEYS[6])
 -- What was put aside has a time to live, and may be gone.
 if chunks ~= tonumber(ARGV[5]) or sessions ~= tonumber(ARGV[6]) then return 0 end
