@@ -3,6 +3,8 @@ use std::path::PathBuf;
 use clap::{Args, Parser, Subcommand, ValueEnum};
 use loglake_service::{Role, Sources};
 
+use crate::admin::AdminCommand;
+
 const EXAMPLES: &str = "\
 Examples:
   loglake dev                                    everything in one process, kept in ./data
@@ -11,6 +13,7 @@ Examples:
   KAFKA_BROKERS=kafka:9092 loglake ingestor      one role, on real servers
   loglake config show --role processor           every key, its value, and where it was set
   loglake token new --tenant acme --scopes ingest,query
+  loglake admin fsck                             is what is stored whole?
 
 First steps with `loglake dev` running:
   curl -s localhost:4318/v1/ingest -H 'Content-Type: application/x-ndjson' \\
@@ -43,6 +46,9 @@ pub(crate) enum Command {
     /// Makes API tokens.
     #[command(subcommand)]
     Token(TokenCommand),
+    /// Checks and mends what is stored.
+    #[command(subcommand)]
+    Admin(AdminCommand),
 }
 
 #[derive(Args, Debug)]

@@ -29,6 +29,18 @@ impl DataFolder {
         Ok(folder)
     }
 
+    /// Opens a folder that is there and changes nothing in it.
+    pub(crate) fn existing(path: &Path) -> anyhow::Result<Self> {
+        let folder = Self(path.to_owned());
+        ensure!(
+            folder.0.join("format").exists(),
+            "{} is no data folder of `loglake dev`; name one with --data, or a cluster with --config",
+            path.display()
+        );
+        folder.check_format().with_context(|| format!("data: {}", path.display()))?;
+        Ok(folder)
+    }
+
     pub(crate) fn path(&self) -> &Path {
         &self.0
     }

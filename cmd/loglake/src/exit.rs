@@ -20,6 +20,10 @@ pub(crate) fn code(done: anyhow::Result<()>) -> ExitCode {
     } else {
         eprintln!("loglake: {why:#}");
     }
-    let is_usage = why.downcast_ref::<loglake_service::Problems>().is_some();
-    if is_usage { ExitCode::from(USAGE) } else { ExitCode::FAILURE }
+    if is_usage(&why) { ExitCode::from(USAGE) } else { ExitCode::FAILURE }
+}
+
+/// Whether the command line or the configuration is at fault.
+pub(crate) fn is_usage(why: &anyhow::Error) -> bool {
+    why.downcast_ref::<loglake_service::Problems>().is_some()
 }

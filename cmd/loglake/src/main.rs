@@ -3,6 +3,7 @@
 //! Each role is a short file: load the configuration, start logging, build the parts, say where it listens, run until a
 //! signal, stop in reverse order. Start with [`dev`], which has them all.
 
+mod admin;
 mod banner;
 mod cli;
 mod config;
@@ -42,6 +43,7 @@ fn main() -> ExitCode {
         Command::Query(of) => query::main(of),
         Command::Config(of) => config::main(of),
         Command::Token(of) => token::main(of),
+        Command::Admin(of) => return admin::main(of),
     };
     exit::code(done)
 }

@@ -59,16 +59,33 @@ pub(crate) async fn topic(broker: &dyn Reader) -> anyhow::Result<Topic> {
 
 /// Connects to the object store, and proves that it keeps what the commit protocol stands on.
 async fn store(config: &Config) -> anyhow::Result<Arc<dyn ObjectStore>> {
+    let store = bucket(config, config.store.create_bucket).await?;
+    self_test(&store, &format!("{:016x}", rand::random::<u64>())).await.with_context(|| place(config))?;
+    Ok(retrying(store))
+}
+
+/// Connects to the object store and writes nothing to it.
+pub(crate) async fn store_as_it_is(config: &Config) -> anyhow::Result<Arc<dyn ObjectStore>> {
+    Ok(retrying(bucket(config, false).await?))
+}
+
+fn retrying(store: S3Store) -> Arc<dyn ObjectStore> {
+    Arc::new(Retrying::new(store, Backoff::default(), rand::random()))
+}
+
+/// Where the store is, for people.
+fn place(config: &Config) -> String {
+    format!("object store (store.endpoint) at {}", config.store.endpoint.as_deref().unwrap_or("Amazon S3"))
+}
+
+async fn bucket(config: &Config, create_bucket: bool) -> anyhow::Result<S3Store> {
     let of = &config.store;
     let settings = s3::Config {
         endpoint: of.endpoint.clone(),
         region: of.region.clone(),
         path_style: of.path_style,
-        create_bucket: of.create_bucket,
+        create_bucket,
         ..s3::Config::new(of.bucket.as_deref().context("store.bucket is not set")?)
     };
-    let place = || format!("object store (store.endpoint) at {}", of.endpoint.as_deref().unwrap_or("Amazon S3"));
-    let store = S3Store::connect(settings).await.with_context(place)?;
-    self_test(&store, &format!("{:016x}", rand::random::<u64>())).await.with_context(place)?;
-    Ok(Arc::new(Retrying::new(store, Backoff::default(), rand::random())))
+    S3Store::connect(settings).await.with_context(|| place(config))
 }

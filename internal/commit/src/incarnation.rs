@@ -116,8 +116,7 @@ pub async fn lives(store: &dyn ObjectStore, cluster: &str) -> Result<Vec<Result<
 fn read(folder: &str, key: &str, bytes: &[u8]) -> Result<Life, Error> {
     let corrupt = |what: String| Error::Corrupt { key: key.to_owned(), what };
     let number = key.strip_prefix(folder).and_then(|name| name.strip_suffix(".json"));
-    let number =
-        number.and_then(|number| number.parse().ok()).ok_or_else(|| corrupt("it has no number".to_owned()))?;
+    let number = number.and_then(|number| number.parse().ok()).ok_or_else(|| corrupt("it has no number".to_owned()))?;
     let life: Incarnation = serde_json::from_slice(bytes).map_err(|error| corrupt(error.to_string()))?;
     if life.version != 1 {
         return Err(Error::Newer { key: key.to_owned(), what: format!("incarnation version {}", life.version) });

@@ -177,7 +177,11 @@ fn verdicts(named: &Named, orphans: &Orphans) -> Vec<Finding> {
     for (code, of, why) in [(Code::LeftOver, left, why_left), (Code::Waiting, waiting, why_waiting)] {
         let Some((first, _)) = of.first() else { continue };
         let bytes: u64 = of.iter().map(|(object, _)| object.length).sum();
-        let more = if orphans.uncounted > 0 { format!(" ({} more were not looked at)", orphans.uncounted) } else { String::new() };
+        let more = if orphans.uncounted > 0 {
+            format!(" ({} more were not looked at)", orphans.uncounted)
+        } else {
+            String::new()
+        };
         let what = format!("{} object(s) of {bytes} bytes{more} that no chain names: {why}.", of.len());
         findings.push(Finding::new(code, &first.key, what));
     }

@@ -54,7 +54,8 @@ async fn checked_into(
     let differs = |what: String| Ok(Err((Code::ChunkDiffers, what)));
     let folder = meta.window.folder(&meta.tenant, &meta.service);
     let is_there = meta.key.strip_prefix(&folder).is_some_and(|rest| rest.starts_with('/'));
-    if !is_there || chunk_origin(&meta.key).is_none_or(|of| (of.incarnation, of.partition) != (incarnation, partition)) {
+    if !is_there || chunk_origin(&meta.key).is_none_or(|of| (of.incarnation, of.partition) != (incarnation, partition))
+    {
         return differs("Its key is not the one of its tenant, service, window and partition.".to_owned());
     }
     let footer_bytes = meta.length.checked_sub(meta.footer_offset);
@@ -127,21 +128,20 @@ fn batch(rows: &[BlockRow]) -> usize {
     rows.iter().take_while(fits).count().max(1)
 }
 
-async fn read(
-    store: &dyn ObjectStore,
-    meta: &ChunkMeta,
-    from: u64,
-    to: u64,
-) -> Result<Verdict<bytes::Bytes>, Error> {
+async fn read(store: &dyn ObjectStore, meta: &ChunkMeta, from: u64, to: u64) -> Result<Verdict<bytes::Bytes>, Error> {
     match store.get_range(&meta.key, from..to).await {
         Ok(bytes) => Ok(Ok(bytes)),
         Err(error) if error.kind() == ErrorKind::NotFound => {
-            let what = format!("The chain names this chunk, but it is not in the bucket: its {} records are not found.", meta.records);
+            let what = format!(
+                "The chain names this chunk, but it is not in the bucket: its {} records are not found.",
+                meta.records
+            );
             Ok(Err((Code::ChunkMissing, what)))
         }
-        Err(error) if error.kind() == ErrorKind::Corrupt => {
-            Ok(Err((Code::ChunkLength, format!("It ends before byte {to}; the chain says that it has {}.", meta.length))))
-        }
+        Err(error) if error.kind() == ErrorKind::Corrupt => Ok(Err((
+            Code::ChunkLength,
+            format!("It ends before byte {to}; the chain says that it has {}.", meta.length),
+        ))),
         Err(error) => Err(error.into()),
     }
 }

@@ -20,8 +20,7 @@ pub(crate) fn differences(index: &Snapshot, chain: &Walked) -> Vec<Finding> {
         found.push(Finding::new(Code::IndexDiffers, "watermark", what));
     }
     let there: BTreeMap<&str, &ChunkMeta> = index.live.iter().map(|chunk| (chunk.key.as_str(), chunk)).collect();
-    let lacking: Vec<&str> =
-        chain.live.keys().map(String::as_str).filter(|key| !there.contains_key(key)).collect();
+    let lacking: Vec<&str> = chain.live.keys().map(String::as_str).filter(|key| !there.contains_key(key)).collect();
     let extra: Vec<&str> = there.keys().copied().filter(|key| !chain.live.contains_key(*key)).collect();
     let other: Vec<&str> = there
         .iter()
@@ -30,9 +29,7 @@ pub(crate) fn differences(index: &Snapshot, chain: &Walked) -> Vec<Finding> {
         .collect();
     let parts: Vec<String> = [("lacks", lacking), ("has too many", extra), ("is wrong about", other)]
         .into_iter()
-        .filter_map(|(verb, keys)| {
-            keys.first().map(|first| format!("{verb} {} chunk(s), such as {first}", keys.len()))
-        })
+        .filter_map(|(verb, keys)| keys.first().map(|first| format!("{verb} {} chunk(s), such as {first}", keys.len())))
         .collect();
     if !parts.is_empty() {
         let what = format!("At entry {seq} the index {}.", parts.join("; it "));
@@ -63,6 +60,8 @@ pub(crate) fn differences(index: &Snapshot, chain: &Walked) -> Vec<Finding> {
 /// How the index stands to the end of the chain.
 pub(crate) fn at_the_end(view: &IndexView, chain: &mut Walked) {
     let finding = match view {
+        // A broken chain says nothing for certain.
+        _ if !chain.is_whole => return,
         IndexView::None => return,
         IndexView::Unreadable(why) => {
             Finding::new(Code::IndexUnreadable, "entries", format!("The index has entries that cannot be read: {why}."))

@@ -86,7 +86,10 @@ impl Counted {
             }
         }
         if (records, levels) != (row.records, row.levels) || (min_ns, max_ns) != (row.min_ns, row.max_ns) {
-            self.wrong(format!("block {number}: its row says {} records, it has {records}, or other times or levels", row.records));
+            self.wrong(format!(
+                "block {number}: its row says {} records, it has {records}, or other times or levels",
+                row.records
+            ));
         }
         self.records += u64::from(records);
         self.raw_bytes += lines.len() as u64;

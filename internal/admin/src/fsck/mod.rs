@@ -20,11 +20,11 @@ use std::time::Duration;
 use futures_util::{StreamExt as _, TryStreamExt as _, stream};
 use loglake_model::ChunkMeta;
 
-pub use self::finding::{Code, Finding, Outcome, Severity};
-pub use self::report::{Report, Totals};
 use self::bucket::Named;
 use self::chunk::Checked;
+pub use self::finding::{Code, Finding, Outcome, Severity};
 use self::ids::RecordSet;
+pub use self::report::{Report, Totals};
 use self::walk::Walked;
 use crate::{Error, Lake, Progress};
 
@@ -106,7 +106,8 @@ impl Check<'_> {
                 Ok(life) => {
                     numbers.insert(life.number);
                     if !topics.insert(life.topic_id.clone()) {
-                        let what = format!("Life {} is of topic {}, which has another number.", life.number, life.topic_id);
+                        let what =
+                            format!("Life {} is of topic {}, which has another number.", life.number, life.topic_id);
                         self.report.findings.push(Finding::new(Code::LifeTwice, format!("life {}", life.number), what));
                     }
                 }
@@ -126,7 +127,11 @@ impl Check<'_> {
     async fn partitions(&mut self, lives: &BTreeSet<u32>) -> Result<BTreeSet<(u32, u32)>, Error> {
         let (chains, strangers) = loglake_commit::chains(self.lake.store.as_ref(), &self.lake.cluster).await?;
         for key in strangers {
-            self.report.findings.push(Finding::new(Code::Stranger, key, "No object of this name belongs among chains."));
+            self.report.findings.push(Finding::new(
+                Code::Stranger,
+                key,
+                "No object of this name belongs among chains.",
+            ));
         }
         self.report.totals.partitions = chains.len() as u64;
         let strays: BTreeSet<u32> = chains.iter().map(|(life, _)| *life).filter(|life| !lives.contains(life)).collect();
@@ -230,13 +235,7 @@ impl Check<'_> {
     }
 
     /// Whether a suspect is live still, and still what it was found to be.
-    async fn is_still(
-        &self,
-        now: &Walked,
-        suspect: &Finding,
-        incarnation: u32,
-        partition: u32,
-    ) -> Result<bool, Error> {
+    async fn is_still(&self, now: &Walked, suspect: &Finding, incarnation: u32, partition: u32) -> Result<bool, Error> {
         if let Some(object) = now.quarantine.iter().find(|object| object.key == suspect.subject) {
             return Ok(quarantine::check(self.lake, object).await?.is_some_and(|finding| finding.code == suspect.code));
         }
@@ -251,15 +250,22 @@ impl Check<'_> {
 
     async fn bucket(&mut self) -> Result<(), Error> {
         let clusters = loglake_commit::clusters(self.lake.store.as_ref()).await?;
-        let others: Vec<&str> =
-            clusters.iter().map(String::as_str).filter(|name| *name != self.lake.cluster).collect();
+        let others: Vec<&str> = clusters.iter().map(String::as_str).filter(|name| *name != self.lake.cluster).collect();
         if !others.is_empty() {
-            let what = format!("objects under data/ that nobody names: other clusters use this bucket ({})", others.join(", "));
+            let what = format!(
+                "objects under data/ that nobody names: other clusters use this bucket ({})",
+                others.join(", ")
+            );
             self.report.not_checked.push(what);
         }
         let found = bucket::look(self.lake, &mut self.named, others.is_empty(), self.progress).await?;
         for finding in found {
-            if !self.report.findings.iter().any(|known| (known.code, &known.subject) == (finding.code, &finding.subject)) {
+            if !self
+                .report
+                .findings
+                .iter()
+                .any(|known| (known.code, &known.subject) == (finding.code, &finding.subject))
+            {
                 self.report.findings.push(finding);
             }
         }

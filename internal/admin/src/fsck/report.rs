@@ -84,9 +84,7 @@ fn size(bytes: u64) -> String {
 
 /// Text that may come from anywhere, safe to show on a terminal.
 fn shown(text: &str) -> String {
-    text.chars()
-        .flat_map(|c| if c.is_control() { c.escape_default().collect::<Vec<_>>() } else { vec![c] })
-        .collect()
+    text.chars().flat_map(|c| if c.is_control() { c.escape_default().collect::<Vec<_>>() } else { vec![c] }).collect()
 }
 
 impl fmt::Display for Report {
@@ -94,8 +92,18 @@ impl fmt::Display for Report {
         let of = &self.totals;
         let depth = if self.deep { "every byte read" } else { "footers read; --deep reads every byte" };
         writeln!(f, "cluster      {}", shown(&self.cluster))?;
-        writeln!(f, "chains       {} of {} life/lives of the topic, {} entries", of.partitions, of.incarnations, of.entries)?;
-        writeln!(f, "live chunks  {} with {} records, {} stored ({depth})", of.chunks, of.records, size(of.stored_bytes))?;
+        writeln!(
+            f,
+            "chains       {} of {} life/lives of the topic, {} entries",
+            of.partitions, of.incarnations, of.entries
+        )?;
+        writeln!(
+            f,
+            "live chunks  {} with {} records, {} stored ({depth})",
+            of.chunks,
+            of.records,
+            size(of.stored_bytes)
+        )?;
         if of.quarantine_objects > 0 {
             writeln!(
                 f,

@@ -74,6 +74,10 @@ pub(crate) async fn walk(lake: &Lake, incarnation: u32, partition: u32) -> Resul
             continue;
         }
         walked.is_whole = walked.is_certain();
+        if !walked.is_whole {
+            // A broken chain says nothing for certain, and nothing is mended by it.
+            walked.findings.retain(|finding| finding.code != Code::IndexDiffers);
+        }
         compare::at_the_end(&view, &mut walked);
         for finding in &mut walked.findings {
             (finding.incarnation, finding.partition) = (Some(incarnation), Some(partition));
@@ -107,7 +111,11 @@ fn is_of_chain(code: Code) -> bool {
 async fn follow(chain: &Chain, survey: &Survey, view: &IndexView) -> Result<Option<Walked>, Error> {
     let mut walked = Walked { hash: Some(String::new()), is_known: true, ..Walked::default() };
     for key in &survey.strangers {
-        walked.findings.push(Finding::new(Code::Stranger, key, "No object of this name belongs into a chain's folder."));
+        walked.findings.push(Finding::new(
+            Code::Stranger,
+            key,
+            "No object of this name belongs into a chain's folder.",
+        ));
     }
     if let Some(seq) = survey.checkpoints.last().copied()
         && !walked.begin(chain, survey, seq).await?
@@ -260,10 +268,12 @@ impl Walked {
             }
             let (start, next) = (entry.start, self.next);
             if start > next {
-                let what = format!("It begins at offset {start}, its predecessor ends at {next}: records between are lost.");
+                let what =
+                    format!("It begins at offset {start}, its predecessor ends at {next}: records between are lost.");
                 find(Code::OffsetGap, what);
             } else if start < next {
-                let what = format!("It begins at offset {start}, its predecessor ends at {next}: records may be twice.");
+                let what =
+                    format!("It begins at offset {start}, its predecessor ends at {next}: records may be twice.");
                 find(Code::OffsetOverlap, what);
             }
         }

@@ -11,7 +11,7 @@ use std::sync::Arc;
 use bytes::Bytes;
 use loglake_model::{Clock, ManualClock};
 
-use super::{Config, EmbeddedLog};
+use super::{Closed, Config, EmbeddedLog};
 use crate::{Error, Message, Producer as _, Reader as _};
 
 /// Small files, so that there are many.

@@ -126,8 +126,7 @@ pub async fn everything_can_be_read_for_a_check(index: &dyn ChunkIndex, partitio
     begin(index, partition).await;
     let empty = index.dump(partition).await.unwrap().unwrap();
     assert!(empty.live.is_empty() && empty.sessions.is_empty());
-    let mut chunks: Vec<ChunkMeta> =
-        (0..1_200).map(|n| chunk("a", "s", T0 + n, T0 + n, &format!("{n:06}"))).collect();
+    let mut chunks: Vec<ChunkMeta> = (0..1_200).map(|n| chunk("a", "s", T0 + n, T0 + n, &format!("{n:06}"))).collect();
     chunks.push(chunk("a", "t", T0, T0, "a-t"));
     chunks.push(chunk("b", "s", T0, T0, "b"));
     let sessions = vec![SessionChange { session: "0a".to_owned(), state: Some("{}".to_owned()) }];

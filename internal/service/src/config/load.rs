@@ -15,6 +15,8 @@ pub enum Role {
     Processor,
     /// Answers queries.
     Query,
+    /// A command on what the others keep; it listens nowhere.
+    Admin,
 }
 
 impl Role {
@@ -26,6 +28,7 @@ impl Role {
             Self::Ingestor => "ingestor",
             Self::Processor => "processor",
             Self::Query => "query",
+            Self::Admin => "admin",
         }
     }
 }

@@ -70,7 +70,8 @@ impl FolderStore {
             }
             TempFolder::inspect(&root)
         };
-        let temp = open().map_err(|error| classify(&format!("open {}", root.display()), &root.to_string_lossy(), &error))?;
+        let temp =
+            open().map_err(|error| classify(&format!("open {}", root.display()), &root.to_string_lossy(), &error))?;
         Ok(Self { shared: Arc::new(Shared { folders: Folders::new(root.clone()), root, temp }) })
     }
 

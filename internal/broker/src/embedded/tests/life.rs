@@ -64,6 +64,21 @@ async fn a_second_opener_is_kept_out_until_the_first_closes() {
 }
 
 #[tokio::test]
+async fn a_closed_log_can_be_held_without_being_opened() {
+    let dir = tempfile::tempdir().unwrap();
+    assert!(Closed::lock(dir.path()).unwrap_err().to_string().contains("there is no log"));
+    let log = open(dir.path(), &small()).unwrap();
+    assert!(Closed::lock(dir.path()).unwrap().is_none(), "it is open");
+    let topic = log.topic().await.unwrap();
+    log.close().await;
+    let held = Closed::lock(dir.path()).unwrap().unwrap();
+    assert_eq!(*held.topic(), topic);
+    assert!(open(dir.path(), &small()).unwrap_err().to_string().contains("open in another process"));
+    drop(held);
+    open(dir.path(), &small()).unwrap();
+}
+
+#[tokio::test]
 async fn partitions_can_be_added_but_not_taken_away() {
     let dir = tempfile::tempdir().unwrap();
     let log = open(dir.path(), &small()).unwrap();
