@@ -42,5 +42,5 @@ pub use keys::{Origin, chunk_key, chunk_origin, quarantine_key, quarantine_origi
 pub use loglake_index::Gap;
 pub use segment::{MAX_SEGMENT_BYTES, MAX_SEGMENT_CHUNKS, MAX_SEGMENT_JSON_BYTES, SEGMENT_VERSION, SegmentRef};
 pub use state::{ChainState, Tail};
-pub use survey::{Survey, chains, clusters};
+pub use survey::{Survey, chains};
 pub use sweep::Swept;

@@ -87,26 +87,6 @@ fn chain_of(root: &str, key: &str) -> Option<(u32, u32)> {
     (format!("{}", numbers.0) == incarnation && format!("{:05}", numbers.1) == partition).then_some(numbers)
 }
 
-/// The clusters that have chains in the bucket, ascending by name.
-///
-/// # Errors
-/// `Unavailable`.
-pub async fn clusters(store: &dyn ObjectStore) -> Result<Vec<String>, Error> {
-    let mut found = Vec::<String>::new();
-    let mut after = None::<String>;
-    loop {
-        let page = store.list("commits/", after.as_deref()).await?;
-        let Some(first) = page.objects.into_iter().next() else { return Ok(found) };
-        match first.key.strip_prefix("commits/").and_then(|rest| rest.split_once('/')) {
-            Some((cluster, _)) => {
-                after = Some(format!("commits/{cluster}/{LAST}"));
-                found.push(cluster.to_owned());
-            }
-            None => after = Some(first.key),
-        }
-    }
-}
-
 #[cfg(test)]
 mod tests {
     use bytes::Bytes;
@@ -116,11 +96,11 @@ mod tests {
     use crate::keys::{checkpoint_key, entry_key, segment_key};
 
     #[tokio::test]
-    async fn chains_and_clusters_are_found_without_listing_their_objects() {
+    async fn chains_are_found_without_listing_their_objects() {
         let store = std::sync::Arc::new(MemoryStore::new());
         let chain = Chain::new(store.clone(), "b", 2, 3);
         let mut keys = vec![
-            "commits/a/incarnations/0.json".to_owned(),
+            "commits/a/1/00001/00000000000000000001.json".to_owned(),
             "commits/b/incarnations/2.json".to_owned(),
             "commits/b/2/3/x".to_owned(),
             "commits/b/note.txt".to_owned(),
@@ -133,7 +113,6 @@ mod tests {
         for key in keys {
             store.put(&key, Bytes::new()).await.unwrap();
         }
-        assert_eq!(clusters(&*store).await.unwrap(), ["a", "b"]);
         let (found, strangers) = chains(&*store, "b").await.unwrap();
         assert_eq!(found, std::iter::once((2, 3)).chain((0..12).map(|p| (10, p))).collect::<Vec<_>>());
         assert_eq!(strangers, ["commits/b/2/3/x", "commits/b/note.txt"]);

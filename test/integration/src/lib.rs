@@ -3,6 +3,7 @@
 //!
 //! Tests here use public interfaces only: the binaries, gRPC, HTTP, the files in the bucket.
 
+pub mod admin;
 pub mod client;
 pub mod load;
 pub mod oracle;

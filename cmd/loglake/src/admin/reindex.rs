@@ -2,7 +2,7 @@ use std::collections::BTreeSet;
 use std::io::Write as _;
 
 use anyhow::{Context as _, ensure};
-use loglake_admin::{Progress as _, Reindexed, reindex_partition};
+use loglake_admin::{Reindexed, reindex_partition};
 use serde::Serialize;
 
 use super::args::ReindexArgs;

@@ -249,16 +249,13 @@ impl Check<'_> {
     }
 
     async fn bucket(&mut self) -> Result<(), Error> {
-        let clusters = loglake_commit::clusters(self.lake.store.as_ref()).await?;
-        let others: Vec<&str> = clusters.iter().map(String::as_str).filter(|name| *name != self.lake.cluster).collect();
-        if !others.is_empty() {
-            let what = format!(
-                "objects under data/ that nobody names: other clusters use this bucket ({})",
-                others.join(", ")
-            );
+        let other = loglake_commit::other_cluster(self.lake.store.as_ref(), &self.lake.cluster).await?;
+        if let Some(other) = &other {
+            let what =
+                format!("objects under data/ that nobody names: another cluster, {other:?}, uses this bucket too");
             self.report.not_checked.push(what);
         }
-        let found = bucket::look(self.lake, &mut self.named, others.is_empty(), self.progress).await?;
+        let found = bucket::look(self.lake, &mut self.named, other.is_none(), self.progress).await?;
         for finding in found {
             if !self
                 .report
