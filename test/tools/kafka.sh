@@ -6,7 +6,8 @@
 #   test/tools/kafka.sh kill DIR                              ends it at once (kill -9)
 #
 # DIR holds its data, its pid and kafka.log. Starting again on the same DIR goes on with the same data. Properties are
-# added to the broker's own, for example auto.create.topics.enable=true.
+# added to the broker's own, for example auto.create.topics.enable=true. With node.id, controller.quorum.voters and cluster.id
+# several make a cluster; none is ready before most of them run, so start them at once.
 #
 # Environment: LOGLAKE_TEST_TOOLS  where install.sh puts the jars; KAFKA_HEAP  default 512m
 set -euo pipefail
@@ -15,7 +16,7 @@ here=$(cd "$(dirname "${BASH_SOURCE[0]}")" && pwd)
 
 say() { printf 'kafka: %s\n' "$*" >&2; }
 
-usage() { sed -n '2,12s/^# \{0,1\}//p' "${BASH_SOURCE[0]}" >&2; exit 64; }
+usage() { sed -n '2,14s/^# \{0,1\}//p' "${BASH_SOURCE[0]}" >&2; exit 64; }
 
 alive() { [ -n "${1:-}" ] && kill -0 "$1" 2>/dev/null; }
 
@@ -71,9 +72,11 @@ LOG
   local java=(java "-Xmx${KAFKA_HEAP:-512m}" -XX:+UseSerialGC -XX:TieredStopAtLevel=1 -Djava.awt.headless=true
     "-Dlog4j2.configurationFile=$dir/log4j2.properties" -cp "$lib/*")
   if [ ! -f "$dir/data/meta.properties" ]; then
-    local id; id=$(head -c 16 /dev/urandom | base64 | tr '+/' '-_' | tr -d '=')
+    # Brokers of one cluster are told the same id.
+    local id; id=$(sed -n 's/^cluster\.id=//p' "$dir/server.properties")
     # An id must not begin with a dash: the tool would take it for an option.
-    "${java[@]}" kafka.tools.StorageTool format -t "A${id:1}" -c "$dir/server.properties" >> "$dir/kafka.log" 2>&1 ||
+    [ -n "$id" ] || id="A$(head -c 16 /dev/urandom | base64 | tr '+/' '-_' | tr -d '=' | cut -c 2-)"
+    "${java[@]}" kafka.tools.StorageTool format -t "$id" -c "$dir/server.properties" >> "$dir/kafka.log" 2>&1 ||
       { say "formatting failed"; tail -n 20 "$dir/kafka.log" >&2; exit 1; }
   fi
   # A session of its own, no inherited files: it outlives the caller and holds none of its pipes.

@@ -9,6 +9,7 @@ use std::time::Duration;
 
 use bytes::Bytes;
 use loglake_broker::{EmbeddedLog, Producer as _, embedded};
+use loglake_integration::admin::assert_folder_is_clean;
 use loglake_integration::load::Size;
 use loglake_integration::{Client, Dev, Load};
 use loglake_model::SystemClock;
@@ -149,6 +150,7 @@ async fn killed_at_every_step_it_loses_nothing_and_repeats_nothing() {
     assert!(load.acknowledged(0..load.sent()) > 100 * fired.min(5), "the load was taken");
     println!("{fired} kills; {} of {} records acknowledged", load.acknowledged(0..load.sent()), load.sent());
     dev.process.stop().await;
+    assert_folder_is_clean(dev.data());
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
@@ -179,6 +181,8 @@ async fn killed_while_its_folder_is_made_or_while_it_stops_it_starts_again() {
         dev.process.killed_at("failpoint worker.finishing hit 2: kill", PATIENCE).await;
         restart(&mut dev).await;
         load.judge(point, &Client::new(dev.ports.query_url()), 0..load.sent(), 1_000).await;
+        dev.process.stop().await;
+        assert_folder_is_clean(dev.data());
     }
 }
 
