@@ -11,13 +11,17 @@ GENERATE ?= --rate 1000 --duration 30s
 BENCH ?=
 # Any argument of `loglake-model`.
 MODEL ?=
+# Any argument of the simulation: `make soak SOAK=--help`.
+SOAK ?=
+# How long each fuzz target runs.
+export FUZZ_SECONDS ?= 600
 
 BUILD := $(CARGO) build --release --locked
 RUN := $(CARGO) run --release --locked --quiet
 # Where cargo puts what it builds; asked only where it is used.
 TARGET = $(shell $(CARGO) metadata --format-version 1 --no-deps | sed 's/.*"target_directory":"\([^"]*\)".*/\1/')
 
-.PHONY: help run test check fmt lint bench model proto build generate-logs stack stack-down \
+.PHONY: help run test soak fuzz check fmt lint bench model proto build generate-logs stack stack-down \
   run-ingestor run-processor run-query test-integration clean fmt-check
 
 help: ## Lists what there is to make
@@ -35,6 +39,12 @@ test: ## Runs all tests, those on real Kafka, Redis and MinIO too; installs what
 
 test-integration: ## Runs only the tests of whole programs and of real servers
 	@test/tools/test.sh integration
+
+soak: ## Simulates faults over ever more seeds, ten minutes long (SOAK='--seconds 3600', '--seed 7 --trace')
+	@$(CARGO) run --locked --quiet -p loglake-simulation -- $(SOAK)
+
+fuzz: ## Fuzzes each decoder of stored bytes for FUZZ_SECONDS (600); needs a nightly toolchain
+	@test/fuzz/run.sh
 
 check: fmt-check lint test ## Checks the format, lints, and runs all tests: what CI does
 

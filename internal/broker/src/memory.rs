@@ -8,7 +8,7 @@ use async_trait::async_trait;
 use bytes::Bytes;
 use loglake_model::Clock;
 use parking_lot::Mutex;
-use tokio::sync::{Notify, watch};
+use tokio::sync::Notify;
 
 use crate::{
     Appended, Assignment, Consumer, Error, Fetched, Message, Offsets, PartitionConsumer, Producer, Reader, Topic, Trim,
@@ -27,7 +27,8 @@ pub struct MemoryBroker {
 #[derive(Debug)]
 struct Partition {
     log: Mutex<Log>,
-    latest: watch::Sender<u64>,
+    /// Wakes those that wait for a message, in the order they came: a simulation depends on it.
+    grown: Notify,
 }
 
 #[derive(Debug, Default)]
@@ -50,7 +51,7 @@ impl MemoryBroker {
     /// Makes an empty broker whose topic has `id`.
     #[must_use]
     pub fn new(id: &str, partitions: u32, clock: Arc<dyn Clock>) -> Arc<Self> {
-        let partition = || Partition { log: Mutex::default(), latest: watch::Sender::new(0) };
+        let partition = || Partition { log: Mutex::default(), grown: Notify::new() };
         Arc::new(Self {
             topic: Topic { id: id.to_owned(), partitions },
             clock,
@@ -119,7 +120,7 @@ impl Producer for MemoryBroker {
         let append_time_ns = self.clock.now_ns().max(log.last_time_ns);
         log.last_time_ns = append_time_ns;
         log.messages.push_back(Message { offset, append_time_ns, leader_epoch: None, payload });
-        place.latest.send_replace(log.latest());
+        place.grown.notify_waiters();
         Ok(Appended { offset, append_time_ns })
     }
 }
@@ -217,8 +218,8 @@ impl Consumer for MemoryMember {
     }
 
     async fn open(&self, partition: u32, offset: u64) -> Result<Box<dyn PartitionConsumer>, Error> {
-        let latest = self.broker.partition(partition)?.latest.subscribe();
-        Ok(Box::new(OpenPartition { broker: Arc::clone(&self.broker), partition, position: offset, latest }))
+        self.broker.partition(partition)?;
+        Ok(Box::new(OpenPartition { broker: Arc::clone(&self.broker), partition, position: offset }))
     }
 
     async fn commit(&self, partition: u32, _next: u64) -> Result<(), Error> {
@@ -234,16 +235,18 @@ struct OpenPartition {
     broker: Arc<MemoryBroker>,
     partition: u32,
     position: u64,
-    latest: watch::Receiver<u64>,
 }
 
 #[async_trait]
 impl PartitionConsumer for OpenPartition {
     async fn fetch(&mut self, max_bytes: usize, wait: Duration) -> Result<Fetched, Error> {
         let position = self.position;
-        if *self.latest.borrow() == position {
-            // A quiet wait is no error, and the broker holds the sender: either way look at what is there.
-            let _ = tokio::time::timeout(wait, self.latest.wait_for(|latest| *latest > position)).await;
+        let place = self.broker.partition(self.partition)?;
+        let mut grown = std::pin::pin!(place.grown.notified());
+        grown.as_mut().enable();
+        if place.log.lock().latest() == position {
+            // A quiet wait is no error.
+            let _ = tokio::time::timeout(wait, grown).await;
         }
         let fetched = self.broker.fetch(self.partition, position, u64::MAX, max_bytes)?;
         self.position = fetched.position;

@@ -103,9 +103,10 @@ impl Checkpoint {
         if checkpoint.seq != seq {
             return Err(corrupt(format!("it says that it is checkpoint {}", checkpoint.seq)));
         }
-        let named: u64 = checkpoint.segments.iter().map(|segment| segment.chunks).sum();
-        if named != checkpoint.chunks {
-            return Err(corrupt(format!("its segments name {named} chunks, it says {}", checkpoint.chunks)));
+        // The numbers are not believed: together they may be more than there is.
+        let named = checkpoint.segments.iter().try_fold(0_u64, |sum, segment| sum.checked_add(segment.chunks));
+        if named != Some(checkpoint.chunks) {
+            return Err(corrupt(format!("its segments name {named:?} chunks, it says {}", checkpoint.chunks)));
         }
         Ok(checkpoint)
     }
@@ -115,14 +116,22 @@ impl Checkpoint {
 mod tests {
     use super::*;
 
-    fn checkpoint() -> Checkpoint {
-        let segment = SegmentRef {
+    fn segment() -> SegmentRef {
+        SegmentRef {
             day: "2026-03-01".to_owned(),
             key: "commits/default/0/00003/segment-2026-03-01-64-aa.json.gz".to_owned(),
             length: 321,
             checksum: 7,
             chunks: 2,
-        };
+        }
+    }
+
+    fn segment_text() -> String {
+        serde_json::to_string(&segment()).unwrap()
+    }
+
+    fn checkpoint() -> Checkpoint {
+        let segment = segment();
         let quarantined = Quarantined { seq: 9, key: "quarantine/q".to_owned(), length: 10, checksum: 11, messages: 2 };
         Checkpoint {
             version: CHECKPOINT_VERSION,
@@ -161,6 +170,10 @@ mod tests {
             decode(64, &text.replace("\"chunks\":2,\"rec", "\"chunks\":3,\"rec")),
             Err(Error::Corrupt { .. })
         ));
+        let many = format!("\"chunks\":{}}}", u64::MAX);
+        let twice =
+            text.replace("\"chunks\":2}", &format!("{many},{}", segment_text().replace("\"chunks\":2}", &many)));
+        assert!(matches!(decode(64, &twice), Err(Error::Corrupt { .. })));
         assert!(matches!(decode(64, &text.replace("\"hash\"", "\"more\":1,\"hash\"")), Err(Error::Corrupt { .. })));
         assert!(matches!(decode(64, &text.replace("\"version\":1", "\"version\":2")), Err(Error::Newer { .. })));
     }

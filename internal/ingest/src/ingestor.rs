@@ -53,44 +53,19 @@ impl Ingestor {
     /// `Unavailable` for an address that is taken, naming its key; `Invalid` for settings that do not fit together;
     /// `Internal` when the registry has such metrics already.
     pub async fn bind(config: Config, parts: Parts) -> Result<Self, Error> {
-        config.check()?;
-        let Parts { producer, partitions, clock, auth, registry, ready } = parts;
-        if partitions == 0 {
-            return Err(Error::Config("the topic has no partition".to_owned()));
-        }
-        let (takes, needs) = (producer.max_message_bytes(), loglake_batch::MAX_BYTES);
-        if takes < needs {
-            return Err(Error::Config(format!(
-                "the broker takes messages of at most {takes} bytes, a batch may have {needs}: raise the broker's limit"
-            )));
-        }
-        let (grpc, grpc_addr) = bind("ingest.grpc_listen", config.grpc_listen).await?;
-        let (http, http_addr) = bind("ingest.http_listen", config.http_listen).await?;
-        let metrics = Metrics::register(&registry)?;
-        let pipeline = Pipeline::new(loglake_pipeline::Config {
-            max_future: config.max_future,
-            max_age: config.max_age,
-            keep_received_at: config.keep_received_at,
-        });
-        let intake = Intake {
-            producer,
-            partitions,
-            clock: Arc::clone(&clock),
-            pipeline,
-            append_timeout: config.append_timeout,
-            metrics: metrics.clone(),
-        };
-        let shared = Shared {
-            budget: Budget::new(config.in_flight_bytes, Some(metrics.in_flight_bytes.clone())),
-            inflating: Arc::new(Semaphore::new(MAX_INFLATING)),
-            draining: CancellationToken::new(),
-            config,
-            intake,
-            auth,
-            clock,
-            metrics,
-        };
-        Ok(Self { shared: Arc::new(shared), grpc, http, grpc_addr, http_addr, ready })
+        let (ready, (grpc, http)) = (parts.ready.clone(), (config.grpc_listen, config.http_listen));
+        let shared = Arc::new(share(config, parts)?);
+        let (grpc, grpc_addr) = bind("ingest.grpc_listen", grpc).await?;
+        let (http, http_addr) = bind("ingest.http_listen", http).await?;
+        Ok(Self { shared, grpc, http, grpc_addr, http_addr, ready })
+    }
+
+    /// What is answered on the HTTP port, for a caller with a way of its own to hand requests over: a simulation.
+    ///
+    /// # Errors
+    /// As [`Ingestor::bind`], but for the addresses.
+    pub fn http_within(config: Config, parts: Parts) -> Result<axum::Router, Error> {
+        Ok(http::router(&Arc::new(share(config, parts)?)))
     }
 
     /// Where gRPC listens: the real port also where 0 was asked for.
@@ -136,6 +111,45 @@ impl Ingestor {
         info!("ingestor stopped");
         Ok(())
     }
+}
+
+/// Checks the settings and puts together what both surfaces work with.
+fn share(config: Config, parts: Parts) -> Result<Shared, Error> {
+    config.check()?;
+    let Parts { producer, partitions, clock, auth, registry, ready: _ } = parts;
+    if partitions == 0 {
+        return Err(Error::Config("the topic has no partition".to_owned()));
+    }
+    let (takes, needs) = (producer.max_message_bytes(), loglake_batch::MAX_BYTES);
+    if takes < needs {
+        return Err(Error::Config(format!(
+            "the broker takes messages of at most {takes} bytes, a batch may have {needs}: raise the broker's limit"
+        )));
+    }
+    let metrics = Metrics::register(&registry)?;
+    let pipeline = Pipeline::new(loglake_pipeline::Config {
+        max_future: config.max_future,
+        max_age: config.max_age,
+        keep_received_at: config.keep_received_at,
+    });
+    let intake = Intake {
+        producer,
+        partitions,
+        clock: Arc::clone(&clock),
+        pipeline,
+        append_timeout: config.append_timeout,
+        metrics: metrics.clone(),
+    };
+    Ok(Shared {
+        budget: Budget::new(config.in_flight_bytes, Some(metrics.in_flight_bytes.clone())),
+        inflating: Arc::new(Semaphore::new(MAX_INFLATING)),
+        draining: CancellationToken::new(),
+        config,
+        intake,
+        auth,
+        clock,
+        metrics,
+    })
 }
 
 async fn bind(key: &'static str, address: SocketAddr) -> Result<(TcpListener, SocketAddr), Error> {

@@ -3,7 +3,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use parking_lot::Mutex;
-use tokio::sync::watch;
+use tokio::sync::Notify;
 
 use crate::held::Held;
 
@@ -13,12 +13,14 @@ use crate::held::Held;
 #[derive(Debug)]
 pub(crate) struct PartitionTail {
     state: Mutex<State>,
-    position: watch::Sender<u64>,
+    /// Wakes those that wait for a position, in the order they came: a simulation depends on it.
+    moved: Notify,
 }
 
 #[derive(Debug)]
 struct State {
     floor: u64,
+    position: u64,
     messages: VecDeque<Arc<Held>>,
 }
 
@@ -36,16 +38,17 @@ pub(crate) struct TailView {
 impl PartitionTail {
     /// An empty tail that begins at `next`.
     pub(crate) fn new(next: u64) -> Self {
-        let state = State { floor: next, messages: VecDeque::new() };
-        Self { state: Mutex::new(state), position: watch::channel(next).0 }
+        let state = State { floor: next, position: next, messages: VecDeque::new() };
+        Self { state: Mutex::new(state), moved: Notify::new() }
     }
 
     /// Adds messages and moves to `position`, which lies past all of them.
     pub(crate) fn extend(&self, messages: impl IntoIterator<Item = Arc<Held>>, position: u64) {
         let mut state = self.state.lock();
         state.messages.extend(messages);
-        // Under the lock, so that a view never has a position without its messages.
-        self.position.send_replace(position);
+        state.position = position;
+        drop(state);
+        self.moved.notify_waiters();
     }
 
     /// Forgets everything below `below`.
@@ -64,15 +67,25 @@ impl PartitionTail {
         let first = state.messages.partition_point(|held| held.offset() < from);
         TailView {
             floor: state.floor,
-            position: *self.position.borrow(),
+            position: state.position,
             messages: state.messages.range(first..).cloned().collect(),
         }
     }
 
     /// Waits until the position reaches `until`, at most `wait`.
     pub(crate) async fn reach(&self, until: u64, wait: Duration) {
-        let mut position = self.position.subscribe();
+        let reached = async {
+            loop {
+                let mut moved = std::pin::pin!(self.moved.notified());
+                // Before the look, so that no move falls between the two.
+                moved.as_mut().enable();
+                if self.state.lock().position >= until {
+                    return;
+                }
+                moved.await;
+            }
+        };
         // Late is no error here: the caller looks at the position that it gets.
-        let _late = tokio::time::timeout(wait, position.wait_for(|position| *position >= until)).await;
+        let _late = tokio::time::timeout(wait, reached).await;
     }
 }

@@ -96,9 +96,14 @@ impl CursorKey {
         out.extend_from_slice(&id.offset.to_le_bytes());
         out.extend_from_slice(&id.index.to_le_bytes());
         out.extend_from_slice(&cursor.expires_ns.to_le_bytes());
-        let mac = self.mac(&out).finalize().into_bytes();
-        out.extend_from_slice(&mac);
-        BASE64_URL_SAFE_NO_PAD.encode(out)
+        self.seal(out)
+    }
+
+    /// The text of what is `said`, signed.
+    pub(crate) fn seal(&self, mut said: Vec<u8>) -> String {
+        let mac = self.mac(&said).finalize().into_bytes();
+        said.extend_from_slice(&mac);
+        BASE64_URL_SAFE_NO_PAD.encode(said)
     }
 
     /// Reads a text that [`CursorKey::sign`] made for `tenant` and the query of `fingerprint`, not expired at `now_ns`.
@@ -122,7 +127,7 @@ impl CursorKey {
         Ok(cursor)
     }
 
-    fn read(&self, text: &str) -> Option<Cursor> {
+    pub(crate) fn read(&self, text: &str) -> Option<Cursor> {
         if text.len() > MAX_TEXT_BYTES {
             return None;
         }

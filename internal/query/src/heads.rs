@@ -1,8 +1,10 @@
 use std::sync::{Arc, OnceLock};
 
+use futures_util::FutureExt as _;
+use futures_util::future::{BoxFuture, Shared};
 use loglake_broker::Reader;
 use parking_lot::Mutex;
-use tokio::sync::watch;
+use tokio::sync::oneshot;
 
 use crate::Error;
 
@@ -10,7 +12,7 @@ use crate::Error;
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) struct Heads(pub(crate) Vec<u64>);
 
-type Answer = Option<Result<Arc<Heads>, Error>>;
+type Answer = Shared<BoxFuture<'static, Result<Arc<Heads>, Error>>>;
 
 /// Asks the broker for the latest offsets, once for all queries that came before the request was sent.
 pub(crate) struct HeadReader {
@@ -18,7 +20,7 @@ pub(crate) struct HeadReader {
     /// The topic that this service began with: another one's offsets mean other records.
     topic_id: Arc<OnceLock<String>>,
     /// The request that has not been sent yet, which newcomers join.
-    waiting: Arc<Mutex<Option<watch::Receiver<Answer>>>>,
+    waiting: Arc<Mutex<Option<Answer>>>,
     /// Held by the request that is under way.
     turn: Arc<tokio::sync::Mutex<()>>,
 }
@@ -30,20 +32,17 @@ impl HeadReader {
 
     /// The offsets as they are at some moment after this call came.
     pub(crate) async fn now(&self) -> Result<Arc<Heads>, Error> {
-        let mut answer = self.join();
-        let told = answer.wait_for(Option::is_some).await;
-        match told.as_deref() {
-            Ok(Some(answer)) => answer.clone(),
-            _ => Err(Error::Internal("the request for offsets ended without an answer".to_owned())),
-        }
+        self.join().await
     }
 
-    fn join(&self) -> watch::Receiver<Answer> {
+    fn join(&self) -> Answer {
         let mut waiting = self.waiting.lock();
         if let Some(answer) = &*waiting {
             return answer.clone();
         }
-        let (tell, answer) = watch::channel(None);
+        let (tell, told) = oneshot::channel();
+        let ended = || Error::Internal("the request for offsets ended without an answer".to_owned());
+        let answer = async move { told.await.unwrap_or_else(|_| Err(ended())) }.boxed().shared();
         *waiting = Some(answer.clone());
         let (reader, joinable, turn) = (Arc::clone(&self.reader), Arc::clone(&self.waiting), Arc::clone(&self.turn));
         let topic_id = Arc::clone(&self.topic_id);
@@ -51,7 +50,8 @@ impl HeadReader {
         tokio::spawn(async move {
             let _turn = turn.lock().await;
             *joinable.lock() = None;
-            tell.send_replace(Some(ask(reader.as_ref(), &topic_id).await.map(Arc::new)));
+            // All who waited may have hung up.
+            let _ = tell.send(ask(reader.as_ref(), &topic_id).await.map(Arc::new));
         });
         answer
     }

@@ -12,6 +12,8 @@ mod cursor;
 mod error;
 mod expand;
 mod footers;
+#[cfg(feature = "fuzzing")]
+pub mod fuzzing;
 mod heads;
 mod http;
 mod merge;
