@@ -4,13 +4,17 @@ use std::time::Duration;
 /// How to reach the index in a Redis server.
 #[derive(Clone)]
 pub struct Config {
-    /// `host:port`, or a URL `redis://[user[:password]@]host[:port][/database]`.
+    /// `host:port` or one of the URLs
+    /// - `redis://[user:password@]host:port[/database]`: one server;
+    /// - `redis-cluster://[user:password@]host:port[,host:port…]`: a cluster, by some of its nodes;
+    /// - `redis-sentinel://[user:password@]host:port[,host:port…]/master[/database][?sentinel_user=…&sentinel_password=…]`:
+    ///   the master of that name, by its sentinels; the first credential is the master's.
     pub addr: String,
     /// The cluster whose chunks these are.
     pub cluster: String,
     /// The life of its topic.
     pub incarnation: u32,
-    /// How long to wait for a connection. Default: 2 s.
+    /// How long to wait for a connection; twice as long with all that goes before it. Default: 2 s.
     pub connect_timeout: Duration,
     /// How long to wait for an answer; past it what was asked is in doubt. Default: 5 s.
     pub response_timeout: Duration,
@@ -28,16 +32,12 @@ impl Config {
             response_timeout: Duration::from_secs(5),
         }
     }
-
-    pub(super) fn url(&self) -> String {
-        if self.addr.contains("://") { self.addr.clone() } else { format!("redis://{}", self.addr) }
-    }
 }
 
 impl fmt::Debug for Config {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        // What stands before the last `@` may be a password.
-        let host = self.addr.rsplit('@').next().unwrap_or_default();
+        // What stands before the last `@`, and after a `?`, may be a password.
+        let host = self.addr.rsplit('@').next().and_then(|host| host.split('?').next()).unwrap_or_default();
         f.debug_struct("Config")
             .field("addr", &host)
             .field("cluster", &self.cluster)
@@ -56,6 +56,7 @@ mod tests {
     fn passwords_are_not_shown() {
         let config = Config::new("redis://user:hunter2@localhost:6379/1", "c", 0);
         assert!(!format!("{config:?}").contains("hunter2"));
-        assert_eq!(Config::new("localhost:6379", "c", 0).url(), "redis://localhost:6379");
+        let config = Config::new("redis-sentinel://a:1/main?sentinel_password=hunter2", "c", 0);
+        assert!(!format!("{config:?}").contains("hunter2"));
     }
 }

@@ -1,43 +1,56 @@
-//! The index in a Redis server, for all processes of a cluster.
+//! The index in Redis, for all processes of a cluster: one server, a Redis Cluster, or a master behind sentinels.
 //!
-//! Every change and every answer is one script over the keys of one partition, so nobody sees half of one. What the server
-//! loses, all of it or single keys, leads to a missing watermark and so to a rebuild: see `scripts/look.lua`.
+//! Every change and every answer is one script over the keys of one partition, so nobody sees half of one, and one node of a
+//! cluster has all of it. What the server loses, all of it or single keys, leads to a missing watermark and so to a rebuild:
+//! see `scripts/look.lua`. Replication is asynchronous: a fail-over may take back the last changes, watermark included, and
+//! whoever finds it behind applies them anew.
 
+mod address;
+mod answer;
+mod call;
 mod config;
 mod keys;
+mod link;
+mod policy;
 mod scripts;
 mod stage;
 
-use std::collections::{BTreeSet, HashMap};
+use std::collections::BTreeSet;
 use std::time::Duration;
 
 use async_trait::async_trait;
 use futures_util::future::try_join_all;
-use loglake_model::{ChunkMeta, TenantId, TenantName};
-use redis::aio::{ConnectionManager, ConnectionManagerConfig};
-use redis::{Client, ErrorKind, RedisError, ServerErrorKind};
+use loglake_model::{TenantId, TenantName};
+use tokio::task::JoinHandle;
 
+use self::answer::{Dumped, corrupt, entry, failed, split_gaps, split_member, split_watermark, stored_gaps};
 pub use self::config::Config;
 use self::keys::PartitionKeys;
+use self::link::Link;
 use self::scripts::Scripts;
 use crate::{
-    Apply, Change, ChunkIndex, ChunkQuery, Error, Gap, Lease, PartitionChunks, RebuildToken, SessionChange, Snapshot,
+    Apply, Change, ChunkIndex, ChunkQuery, Error, Lease, PartitionChunks, RebuildToken, SessionChange, Snapshot,
     Watermark, place,
 };
 
-/// How often a lost connection is made again before a call fails. The next call tries anew.
-const RECONNECTS: usize = 2;
 /// Entries read at a time by a walk over a whole partition.
 const DUMP_PAGE: usize = 1_000;
 /// How often such a walk begins again because the partition changed under it.
 const DUMP_ATTEMPTS: usize = 50;
 
-/// The index in a Redis server.
+/// The index in Redis.
 pub struct RedisIndex {
-    connection: ConnectionManager,
+    link: Link,
     scripts: Scripts,
     cluster: String,
     incarnation: u32,
+    watch: JoinHandle<()>,
+}
+
+impl Drop for RedisIndex {
+    fn drop(&mut self) {
+        self.watch.abort();
+    }
 }
 
 impl std::fmt::Debug for RedisIndex {
@@ -50,43 +63,15 @@ impl std::fmt::Debug for RedisIndex {
 }
 
 impl RedisIndex {
-    /// Connects, and refuses a server that would evict entries when its memory is full.
+    /// Connects, and refuses servers that would evict entries when their memory is full.
     ///
     /// # Errors
-    /// `Invalid` when the address, the credential or the server's `maxmemory-policy` is wrong; `Unavailable`.
+    /// `Invalid` when the address, the credential or a server's `maxmemory-policy` is wrong; `Unavailable`.
     pub async fn connect(config: Config) -> Result<Self, Error> {
-        let client = Client::open(config.url()).map_err(|error| failed("connect", &error))?;
-        let settings = ConnectionManagerConfig::new()
-            .set_connection_timeout(Some(config.connect_timeout))
-            .set_response_timeout(Some(config.response_timeout))
-            .set_number_of_retries(RECONNECTS)
-            .set_max_delay(Duration::from_secs(1));
-        let connection =
-            ConnectionManager::new_with_config(client, settings).await.map_err(|error| failed("connect", &error))?;
-        let index =
-            Self { connection, scripts: Scripts::new(), cluster: config.cluster, incarnation: config.incarnation };
-        index.check_policy().await?;
-        Ok(index)
-    }
-
-    async fn check_policy(&self) -> Result<(), Error> {
-        let answer: Result<HashMap<String, String>, _> =
-            redis::cmd("CONFIG").arg("GET").arg("maxmemory-policy").query_async(&mut self.connection.clone()).await;
-        match answer.as_ref().map(|settings| settings.get("maxmemory-policy").map(String::as_str)) {
-            Ok(Some("noeviction")) => Ok(()),
-            Ok(Some(other)) => Err(Error::Unfit(format!(
-                "the Redis server's maxmemory-policy is {other}: it would drop entries; set it to noeviction"
-            ))),
-            Err(error) if error.is_io_error() || error.is_timeout() => Err(failed("connect", error)),
-            Ok(None) => {
-                tracing::warn!("redis does not tell its maxmemory-policy; it must be noeviction");
-                Ok(())
-            }
-            Err(error) => {
-                tracing::warn!(%error, "redis does not tell its maxmemory-policy; it must be noeviction");
-                Ok(())
-            }
-        }
+        let link = Link::connect(&config).await?;
+        policy::check(&link).await?;
+        let watch = tokio::spawn(policy::watch(link.clone()));
+        Ok(Self { link, scripts: Scripts::new(), cluster: config.cluster, incarnation: config.incarnation, watch })
     }
 
     fn keys(&self, partition: u32) -> PartitionKeys {
@@ -100,15 +85,14 @@ impl RedisIndex {
         query: &ChunkQuery<'_>,
     ) -> Result<PartitionChunks, Error> {
         let (first, last) = place::minutes(query.range);
-        let mut call = self.scripts.chunks.prepare_invoke();
-        call.key(&self.keys(partition).all()[..]).arg(place::of_tenant(tenant)).arg(first).arg(last);
+        let mut call = self.scripts.chunks.on(&self.keys(partition).all());
+        call.arg(place::of_tenant(tenant)).arg(first).arg(last);
         call.arg(u8::from(query.services.is_some()));
         // Asked for twice, answered once.
         for service in query.services.unwrap_or_default().iter().collect::<BTreeSet<_>>() {
             call.arg(place::of_service(tenant, service));
         }
-        let answer: Vec<Vec<u8>> =
-            call.invoke_async(&mut self.connection.clone()).await.map_err(|error| failed("read chunks", &error))?;
+        let answer: Vec<Vec<u8>> = call.run(&self.link).await.map_err(|error| failed("read chunks", &error))?;
         let Some((watermark, rest)) = split_watermark(&answer)? else {
             return Ok(PartitionChunks { partition, watermark: None, chunks: Vec::new(), gaps: Vec::new() });
         };
@@ -125,9 +109,8 @@ impl RedisIndex {
 
     /// The watermark's script as it answers: seq, next, gaps, or nothing.
     async fn look(&self, partition: u32) -> Result<Vec<Vec<u8>>, Error> {
-        let mut call = self.scripts.watermark.prepare_invoke();
-        call.key(&self.keys(partition).all()[..]);
-        call.invoke_async(&mut self.connection.clone()).await.map_err(|error| failed("read watermark", &error))
+        let call = self.scripts.watermark.on(&self.keys(partition).all());
+        call.run(&self.link).await.map_err(|error| failed("read watermark", &error))
     }
 
     /// The gaps after `change`, as stored; empty when it adds none. They follow from the chain alone, and the script applies
@@ -153,18 +136,18 @@ impl RedisIndex {
         snapshot: &Snapshot,
     ) -> Result<bool, Error> {
         let keys = self.keys(partition);
-        let staged = stage::put(&mut self.connection.clone(), &keys, snapshot).await?;
-        let mut call = self.scripts.rebuild.prepare_invoke();
-        call.key(&keys.all()[..]).key(&staged.chunks).key(&staged.sessions);
+        let staged = stage::put(&self.link, &keys, snapshot).await?;
+        let [mark, chunks, live_sessions, held_token] = keys.all();
+        let staged_keys = [mark, chunks, live_sessions, held_token, &staged.chunks, &staged.sessions];
+        let mut call = self.scripts.rebuild.on(&staged_keys);
         call.arg(&token.0).arg(snapshot.watermark.seq).arg(snapshot.watermark.next).arg(staged.longest_minutes);
         call.arg(staged.chunk_count).arg(staged.session_count).arg(stored_gaps(&snapshot.gaps)?);
         for seen in seen.iter().flatten() {
             call.arg(seen);
         }
-        let done: u8 =
-            call.invoke_async(&mut self.connection.clone()).await.map_err(|error| failed("rebuild", &error))?;
+        let done: u8 = call.run(&self.link).await.map_err(|error| failed("rebuild", &error))?;
         if done != 1 {
-            stage::remove(&mut self.connection.clone(), &staged).await;
+            stage::remove(&self.link, &staged).await;
         }
         Ok(done == 1)
     }
@@ -174,10 +157,9 @@ impl RedisIndex {
         let keys = self.keys(partition);
         let (mut mark, mut live, mut last) = (None, Vec::new(), Vec::new());
         let gaps = loop {
-            let mut call = self.scripts.dump.prepare_invoke();
-            call.key(&keys.all()[..]).arg(&last).arg(DUMP_PAGE);
-            let answer: Vec<Vec<u8>> =
-                call.invoke_async(&mut self.connection.clone()).await.map_err(|error| failed("dump", &error))?;
+            let mut call = self.scripts.dump.on(&keys.all());
+            call.arg(&last).arg(DUMP_PAGE);
+            let answer: Vec<Vec<u8>> = call.run(&self.link).await.map_err(|error| failed("dump", &error))?;
             let Some((watermark, rest)) = split_watermark(&answer)? else {
                 return Ok(if mark.is_none() { Dumped::Whole(None) } else { Dumped::Torn });
             };
@@ -205,10 +187,10 @@ impl RedisIndex {
 
     async fn take(&self, name: &str, holder: &str, value: &str, ttl: Duration, by_force: bool) -> Result<Lease, Error> {
         let ttl_ms = u64::try_from(ttl.as_millis()).unwrap_or(u64::MAX).clamp(1, 1 << 40);
-        let mut call = self.scripts.lease.prepare_invoke();
-        call.key(&keys::lease(&self.cluster, name)[..]).arg(holder).arg(value).arg(ttl_ms).arg(u8::from(by_force));
-        let (holder, value, generation) =
-            call.invoke_async(&mut self.connection.clone()).await.map_err(|error| failed("take lease", &error))?;
+        let [lease, generation] = keys::lease(&self.cluster, name);
+        let mut call = self.scripts.lease.on(&[&lease, &generation]);
+        call.arg(holder).arg(value).arg(ttl_ms).arg(u8::from(by_force));
+        let (holder, value, generation) = call.run(&self.link).await.map_err(|error| failed("take lease", &error))?;
         Ok(Lease { holder, value, generation })
     }
 }
@@ -221,8 +203,8 @@ impl ChunkIndex for RedisIndex {
         };
         let longest = change.adds.iter().map(place::window_minutes).max().unwrap_or(0);
         let dropped = change.sessions.iter().filter(|session| session.state.is_none()).count();
-        let mut call = self.scripts.apply.prepare_invoke();
-        call.key(&self.keys(partition).all()[..]).arg(predecessor).arg(change.seq).arg(change.next).arg(longest);
+        let mut call = self.scripts.apply.on(&self.keys(partition).all());
+        call.arg(predecessor).arg(change.seq).arg(change.next).arg(longest);
         call.arg(change.removes.len()).arg(change.adds.len()).arg(change.sessions.len() - dropped).arg(dropped);
         call.arg(self.gaps_with(partition, change).await?);
         for chunk in &change.removes {
@@ -239,8 +221,7 @@ impl ChunkIndex for RedisIndex {
         for session in change.sessions.iter().filter(|session| session.state.is_none()) {
             call.arg(&session.session);
         }
-        let answer: Vec<Vec<u8>> =
-            call.invoke_async(&mut self.connection.clone()).await.map_err(|error| failed("apply", &error))?;
+        let answer: Vec<Vec<u8>> = call.run(&self.link).await.map_err(|error| failed("apply", &error))?;
         match answer.split_first() {
             Some((outcome, _)) if outcome == b"applied" => Ok(Apply::Applied),
             Some((outcome, _)) if outcome == b"lost" => Ok(Apply::Refused(None)),
@@ -262,10 +243,9 @@ impl ChunkIndex for RedisIndex {
     }
 
     async fn begin_rebuild(&self, partition: u32) -> Result<RebuildToken, Error> {
-        let mut call = self.scripts.begin_rebuild.prepare_invoke();
-        call.key(&self.keys(partition).all()[..]).arg(format!("{:032x}", rand::random::<u128>()));
-        let token =
-            call.invoke_async(&mut self.connection.clone()).await.map_err(|error| failed("begin rebuild", &error))?;
+        let mut call = self.scripts.begin_rebuild.on(&self.keys(partition).all());
+        call.arg(format!("{:032x}", rand::random::<u128>()));
+        let token = call.run(&self.link).await.map_err(|error| failed("begin rebuild", &error))?;
         Ok(RebuildToken(token))
     }
 
@@ -304,10 +284,8 @@ impl ChunkIndex for RedisIndex {
     }
 
     async fn sessions(&self, partition: u32) -> Result<Option<(Watermark, Vec<SessionChange>)>, Error> {
-        let mut call = self.scripts.sessions.prepare_invoke();
-        call.key(&self.keys(partition).all()[..]);
-        let answer: Vec<Vec<u8>> =
-            call.invoke_async(&mut self.connection.clone()).await.map_err(|error| failed("read sessions", &error))?;
+        let call = self.scripts.sessions.on(&self.keys(partition).all());
+        let answer: Vec<Vec<u8>> = call.run(&self.link).await.map_err(|error| failed("read sessions", &error))?;
         let Some((watermark, fields)) = split_watermark(&answer)? else { return Ok(None) };
         let text = |bytes: &[u8]| {
             String::from_utf8(bytes.to_vec()).map_err(|_| corrupt("read sessions", "a session is not UTF-8"))
@@ -331,9 +309,9 @@ impl ChunkIndex for RedisIndex {
 
     async fn release(&self, name: &str, holder: &str) -> Result<(), Error> {
         let [lease, _] = keys::lease(&self.cluster, name);
-        let mut call = self.scripts.release.prepare_invoke();
-        call.key(lease).arg(holder);
-        call.invoke_async(&mut self.connection.clone()).await.map_err(|error| failed("release lease", &error))
+        let mut call = self.scripts.release.on(&[&lease]);
+        call.arg(holder);
+        call.run(&self.link).await.map_err(|error| failed("release lease", &error))
     }
 
     async fn leases(&self, names: &[String]) -> Result<Vec<Option<Lease>>, Error> {
@@ -342,7 +320,7 @@ impl ChunkIndex for RedisIndex {
             let fields: (Option<String>, Option<String>, Option<u64>) = redis::cmd("HMGET")
                 .arg(key)
                 .arg(&["holder", "value", "generation"][..])
-                .query_async(&mut self.connection.clone())
+                .query_async(&mut self.link.clone())
                 .await
                 .map_err(|error| failed("read leases", &error))?;
             Ok(match fields {
@@ -351,78 +329,5 @@ impl ChunkIndex for RedisIndex {
             })
         }))
         .await
-    }
-}
-
-/// What a walk over a whole partition saw.
-enum Dumped {
-    /// All of it at one watermark; `None` without one.
-    Whole(Option<Snapshot>),
-    /// It changed meanwhile.
-    Torn,
-}
-
-/// The watermark that an answer begins with, and the rest.
-type Marked<'a> = (Watermark, &'a [Vec<u8>]);
-
-/// Takes an answer apart; `None` for an empty one: the index is lost.
-fn split_watermark(answer: &[Vec<u8>]) -> Result<Option<Marked<'_>>, Error> {
-    let number = |text: &[u8]| std::str::from_utf8(text).ok().and_then(|text| text.parse::<u64>().ok());
-    match answer {
-        [] => Ok(None),
-        [seq, next, rest @ ..] => match (number(seq), number(next)) {
-            (Some(seq), Some(next)) => Ok(Some((Watermark { seq, next }, rest))),
-            _ => Err(corrupt("watermark", "it is not two numbers")),
-        },
-        [_] => Err(corrupt("watermark", "it is not two numbers")),
-    }
-}
-
-/// Takes the gaps off what follows a watermark.
-fn split_gaps(rest: &[Vec<u8>]) -> Result<(Vec<Gap>, &[Vec<u8>]), Error> {
-    match rest {
-        [] => Err(corrupt("gaps", "the script did not answer them")),
-        [gaps, rest @ ..] if gaps.is_empty() => Ok((Vec::new(), rest)),
-        [gaps, rest @ ..] => {
-            Ok((serde_json::from_slice(gaps).map_err(|error| corrupt("gaps", &error.to_string()))?, rest))
-        }
-    }
-}
-
-/// Gaps as they are stored: JSON, nothing for none.
-fn stored_gaps(gaps: &[Gap]) -> Result<Vec<u8>, Error> {
-    if gaps.is_empty() {
-        return Ok(Vec::new());
-    }
-    serde_json::to_vec(gaps).map_err(|error| corrupt("gaps", &error.to_string()))
-}
-
-/// Reads a member of the sorted set: its place, 01, the entry.
-fn entry(member: &[u8], tenant: &TenantName) -> Result<ChunkMeta, Error> {
-    let (place, stored) = split_member(member)?;
-    place::decode(place, stored, tenant)
-}
-
-fn split_member(member: &[u8]) -> Result<(&[u8], &[u8]), Error> {
-    let mut marks = member.iter().enumerate().filter(|(_, byte)| **byte == place::END).map(|(at, _)| at);
-    match marks.nth(2) {
-        Some(at) => Ok((&member[..at], &member[at + 1..])),
-        None => Err(corrupt(&member.escape_ascii().to_string(), "it has no entry")),
-    }
-}
-
-fn corrupt(key: &str, reason: &str) -> Error {
-    Error::Corrupt { key: key.to_owned(), reason: reason.to_owned() }
-}
-
-fn failed(what: &str, error: &RedisError) -> Error {
-    match (error.kind(), error.code()) {
-        (ErrorKind::InvalidClientConfig | ErrorKind::AuthenticationFailed, _)
-        | (ErrorKind::Server(ServerErrorKind::NoPerm), _)
-        | (_, Some("NOAUTH" | "WRONGPASS")) => Error::Unfit(format!("{what}: {error}")),
-        (ErrorKind::Parse | ErrorKind::UnexpectedReturnType, _) | (_, Some("CORRUPT" | "WRONGTYPE")) => {
-            corrupt(what, &error.to_string())
-        }
-        _ => Error::Unavailable { what: what.to_owned(), reason: error.to_string() },
     }
 }

@@ -1,6 +1,6 @@
 //! The scripts: each is one step that nobody sees half of. The server remembers them; they are sent again when it forgot.
 
-use redis::Script;
+use super::call::Script;
 
 #[derive(Debug)]
 pub(super) struct Scripts {

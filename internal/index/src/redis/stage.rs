@@ -3,10 +3,10 @@
 use std::collections::BTreeMap;
 
 use loglake_model::ChunkMeta;
-use redis::aio::ConnectionManager;
 
-use super::failed;
+use super::answer::failed;
 use super::keys::PartitionKeys;
+use super::link::Link;
 use crate::{Error, Snapshot, place};
 
 /// Entries sent at once: a piece is small beside what other clients send meanwhile.
@@ -24,11 +24,7 @@ pub(super) struct Staged {
     pub(super) longest_minutes: i64,
 }
 
-pub(super) async fn put(
-    connection: &mut ConnectionManager,
-    keys: &PartitionKeys,
-    snapshot: &Snapshot,
-) -> Result<Staged, Error> {
+pub(super) async fn put(link: &Link, keys: &PartitionKeys, snapshot: &Snapshot) -> Result<Staged, Error> {
     let members = snapshot.live.iter().map(member).collect::<Result<BTreeMap<_, _>, Error>>()?;
     let sessions: BTreeMap<&str, &str> = snapshot
         .sessions
@@ -50,7 +46,7 @@ pub(super) async fn put(
         for (place, entry) in piece {
             add.arg(0).arg([place.as_slice(), &[place::END], entry.as_slice()].concat());
         }
-        send(connection, add, &staged.chunks).await?;
+        send(link, add, &staged.chunks).await?;
     }
     let sessions: Vec<_> = sessions.into_iter().collect();
     for piece in sessions.chunks(PIECE) {
@@ -59,7 +55,7 @@ pub(super) async fn put(
         for (session, state) in piece {
             set.arg(session).arg(state);
         }
-        send(connection, set, &staged.sessions).await?;
+        send(link, set, &staged.sessions).await?;
     }
     Ok(staged)
 }
@@ -69,16 +65,16 @@ fn member(chunk: &ChunkMeta) -> Result<(Vec<u8>, Vec<u8>), Error> {
 }
 
 /// Sends a piece and its time to live in one step: a server that loses all between two pieces keeps none of them for ever.
-async fn send(connection: &mut ConnectionManager, piece: redis::Cmd, key: &str) -> Result<(), Error> {
+async fn send(link: &Link, piece: redis::Cmd, key: &str) -> Result<(), Error> {
     let mut both = redis::pipe();
     both.atomic().add_command(piece).ignore().cmd("PEXPIRE").arg(key).arg(TTL_MS).ignore();
-    both.query_async(connection).await.map_err(|error| failed("put a rebuild aside", &error))
+    both.query_async(&mut link.clone()).await.map_err(|error| failed("put a rebuild aside", &error))
 }
 
 /// Removes what was put aside in vain. It would go by itself.
-pub(super) async fn remove(connection: &mut ConnectionManager, staged: &Staged) {
+pub(super) async fn remove(link: &Link, staged: &Staged) {
     let removed: Result<(), _> =
-        redis::cmd("UNLINK").arg(&staged.chunks).arg(&staged.sessions).query_async(connection).await;
+        redis::cmd("UNLINK").arg(&staged.chunks).arg(&staged.sessions).query_async(&mut link.clone()).await;
     if let Err(error) = removed {
         tracing::debug!(%error, "rebuild put aside in vain stays until its time to live ends");
     }

@@ -99,7 +99,7 @@ settings! {
 settings! {
     /// The chunk index: Redis for the roles, a local one under `loglake dev`. It can be lost: it is rebuilt from the bucket.
     Index "index." {
-        /// Where Redis is: `host:port` or `redis://[user:password@]host:port[/db]`. Needed by the processor and the query service.
+        /// Where Redis is: `host:port` or `redis://[user:password@]host:port[/db]`; a cluster by some of its nodes: `redis-cluster://[user:password@]host:port,host:port`; a master behind sentinels: `redis-sentinel://[user:password@]host:port,host:port/master[/db][?sentinel_user=u&sentinel_password=p]`. Names and passwords are percent-encoded. Needed by the processor and the query service.
         addr: Option<RedisAddress> = "", env "REDIS_ADDR";
     }
 }

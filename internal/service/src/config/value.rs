@@ -239,7 +239,7 @@ impl Value for Advertised {
     }
 }
 
-/// Where Redis is, as a URL.
+/// Where Redis is, as a URL: one server, a cluster, or a master behind sentinels.
 #[derive(Clone, PartialEq, Eq)]
 pub struct RedisAddress(String);
 
@@ -261,31 +261,52 @@ impl Value for RedisAddress {
     const SHAPE: Shape = Shape::Text;
 
     fn read(text: &str) -> Result<Self, String> {
-        let wrong =
-            || "is not where a Redis is; write it like \"127.0.0.1:6379\" or \"redis://user:password@host:6379/0\"";
-        let rest = match text.split_once("://") {
-            Some(("redis", rest)) => rest,
-            Some((scheme, _)) => return Err(format!("\"{scheme}://\" is not spoken here; use \"redis://\"")),
-            None => text,
+        let wrong = || {
+            "is not where a Redis is; write it like \"127.0.0.1:6379\", \"redis://user:password@host:6379/0\", \
+             \"redis-cluster://host:6379,host:6379\" or \"redis-sentinel://host:26379,host:26379/master\""
+                .to_owned()
         };
-        let address = rest.rsplit_once('@').map_or(rest, |(_, address)| address);
-        let (address, database) =
-            address.split_once('/').map_or((address, ""), |(address, database)| (address, database));
-        if host_and_port(address).is_err() || !database.bytes().all(|byte| byte.is_ascii_digit()) {
-            return Err(wrong().to_owned());
+        let (scheme, rest) = text.split_once("://").unwrap_or(("redis", text));
+        let (place, query) = rest.split_once('?').unwrap_or((rest, ""));
+        let address = place.rsplit_once('@').map_or(place, |(_, address)| address);
+        let (hosts, path) = address.split_once('/').unwrap_or((address, ""));
+        let is_number = |text: &str| text.bytes().all(|byte| byte.is_ascii_digit());
+        let (most_hosts, is_path_known) = match scheme {
+            "redis" => (1, is_number(path) && query.is_empty()),
+            "redis-cluster" => (usize::MAX, path.is_empty() && query.is_empty()),
+            "redis-sentinel" => {
+                let (master, database) = path.split_once('/').unwrap_or((path, ""));
+                let mut parameters = query.split('&').filter(|parameter| !parameter.is_empty());
+                let is_known = |parameter: &str| {
+                    matches!(parameter.split_once('='), Some(("sentinel_user" | "sentinel_password", _)))
+                };
+                (usize::MAX, !master.is_empty() && is_number(database) && parameters.all(is_known))
+            }
+            scheme => {
+                return Err(format!(
+                    "\"{scheme}://\" is not spoken here; use \"redis://\", \"redis-cluster://\" or \"redis-sentinel://\""
+                ));
+            }
+        };
+        let are_hosts = hosts.split(',').all(|host| host_and_port(host).is_ok());
+        if !is_path_known || !are_hosts || hosts.split(',').count() > most_hosts {
+            return Err(wrong());
         }
-        Ok(Self(format!("redis://{rest}")))
+        Ok(Self(format!("{scheme}://{rest}")))
     }
 
     fn show(&self) -> String {
-        match self.0.rsplit_once('@') {
-            Some((_, address)) => format!("redis://(hidden)@{address}"),
-            None => self.0.clone(),
+        let (place, query) = self.0.split_once('?').unwrap_or((&self.0, ""));
+        let query = if query.is_empty() { "" } else { "?(hidden)" };
+        let (scheme, rest) = place.split_once("://").unwrap_or(("", place));
+        match rest.rsplit_once('@') {
+            Some((_, address)) => format!("{scheme}://(hidden)@{address}{query}"),
+            None => format!("{place}{query}"),
         }
     }
 
     fn hides(text: &str) -> bool {
-        text.contains('@')
+        text.contains('@') || text.contains("sentinel_password=")
     }
 }
 

@@ -1,0 +1,117 @@
+use redis::sentinel::{SentinelClient, SentinelNodeConnectionInfo, SentinelServerType};
+use redis::{ConnectionInfo, IntoConnectionInfo};
+
+use crate::Error;
+
+/// What an address names.
+pub(super) enum Address {
+    /// One server.
+    Single(ConnectionInfo),
+    /// Some nodes of a cluster; they name the others.
+    Cluster(Vec<ConnectionInfo>),
+    /// Sentinels, that know which server is the master now.
+    Sentinel(SentinelClient),
+}
+
+impl Address {
+    /// Reads `host:port`, `redis://[user:password@]host:port[/database]`,
+    /// `redis-cluster://[user:password@]host:port[,host:port…]` or
+    /// `redis-sentinel://[user:password@]host:port[,host:port…]/master[/database][?sentinel_user=…&sentinel_password=…]`.
+    ///
+    /// # Errors
+    /// `Invalid`; the text never holds a password.
+    pub(super) fn parse(text: &str) -> Result<Self, Error> {
+        let (scheme, rest) = text.split_once("://").unwrap_or(("redis", text));
+        let (rest, query) = rest.split_once('?').unwrap_or((rest, ""));
+        let (user, places) = rest.rsplit_once('@').map_or(("", rest), |(user, places)| (user, places));
+        let (hosts, path) = places.split_once('/').unwrap_or((places, ""));
+        let nodes = |user: &str| hosts.split(',').map(|host| node(user, host, "")).collect::<Result<Vec<_>, _>>();
+        match scheme {
+            "redis" if query.is_empty() => Ok(Self::Single(node(user, hosts, path)?)),
+            "redis-cluster" if path.is_empty() && query.is_empty() => Ok(Self::Cluster(nodes(user)?)),
+            "redis-sentinel" => {
+                let (master, database) = path.split_once('/').unwrap_or((path, ""));
+                if master.is_empty() {
+                    return Err(wrong("it names no master: redis-sentinel://host:port,host:port/master"));
+                }
+                let sentinels = nodes(&sentinel_user(query)?)?;
+                let first = hosts.split(',').next().unwrap_or_default();
+                let settings = node(user, first, database)?.redis_settings().clone();
+                let settings = SentinelNodeConnectionInfo::default().set_redis_connection_info(settings);
+                SentinelClient::build(sentinels, master.to_owned(), Some(settings), SentinelServerType::Master)
+                    .map(Self::Sentinel)
+                    .map_err(|error| wrong(&error.to_string()))
+            }
+            "redis" | "redis-cluster" => Err(wrong("it has a part that its scheme does not know")),
+            _ => Err(wrong("its scheme is none of redis, redis-cluster, redis-sentinel")),
+        }
+    }
+}
+
+fn node(user: &str, host: &str, database: &str) -> Result<ConnectionInfo, Error> {
+    let user = if user.is_empty() { String::new() } else { format!("{user}@") };
+    format!("redis://{user}{host}/{database}").into_connection_info().map_err(|error| wrong(&error.to_string()))
+}
+
+/// The part before the `@` of a sentinel's URL, from the parameters of the whole.
+fn sentinel_user(query: &str) -> Result<String, Error> {
+    let (mut user, mut password) = ("", None);
+    for pair in query.split('&').filter(|pair| !pair.is_empty()) {
+        match pair.split_once('=') {
+            Some(("sentinel_user", value)) => user = value,
+            Some(("sentinel_password", value)) => password = Some(value),
+            _ => return Err(wrong("it has a parameter other than sentinel_user and sentinel_password")),
+        }
+    }
+    match password {
+        Some(password) => Ok(format!("{user}:{password}")),
+        None if user.is_empty() => Ok(String::new()),
+        None => Err(wrong("sentinel_user needs sentinel_password")),
+    }
+}
+
+fn wrong(why: &str) -> Error {
+    Error::Unfit(format!("the Redis address cannot be read: {why}"))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn shown(text: &str) -> String {
+        match Address::parse(text).unwrap() {
+            Address::Single(node) => format!("single {:?} {:?}", node.addr(), node.redis_settings().db()),
+            Address::Cluster(nodes) => {
+                let users = nodes.iter().map(|node| node.redis_settings().password().map(str::to_owned));
+                format!("cluster {} {:?}", nodes.len(), users.collect::<Vec<_>>())
+            }
+            Address::Sentinel(_) => "sentinel".to_owned(),
+        }
+    }
+
+    #[test]
+    fn every_scheme_is_read() {
+        assert_eq!(shown("localhost:6379"), "single Tcp(\"localhost\", 6379) 0");
+        assert_eq!(shown("redis://u:p@h:1/3"), "single Tcp(\"h\", 1) 3");
+        assert_eq!(shown("redis-cluster://u:p%40@a:1,b:2"), "cluster 2 [Some(\"p@\"), Some(\"p@\")]");
+        assert_eq!(shown("redis-sentinel://a:1,b:2/main"), "sentinel");
+        assert_eq!(shown("redis-sentinel://u:p@a:1,b:2/main/4?sentinel_user=s&sentinel_password=q"), "sentinel");
+    }
+
+    #[test]
+    fn what_cannot_be_meant_is_refused_without_its_password() {
+        for bad in [
+            "http://u:hunter2@a:1",
+            "redis://u:hunter2@a:1/x",
+            "redis-cluster://u:hunter2@a:1/3",
+            "redis-cluster://u:hunter2@a:1,b:x",
+            "redis-sentinel://u:hunter2@a:1",
+            "redis-sentinel://a:1/main?password=hunter2",
+            "redis-sentinel://a:1/main?sentinel_user=hunter2",
+            "redis://a:1?x=hunter2",
+        ] {
+            let Err(error) = Address::parse(bad) else { panic!("{bad}") };
+            assert!(!error.to_string().contains("hunter2"), "{error}");
+        }
+    }
+}
