@@ -1,13 +1,20 @@
+use std::time::Duration;
+
 use bytes::Bytes;
 use loglake_model::{Clock, Timestamp};
 use loglake_store::{Create, ObjectStore, list_all};
 use serde::{Deserialize, Serialize};
+use tokio::time::Instant;
 
 use crate::Error;
 use crate::keys::incarnations_folder;
 
 /// The largest incarnation object read, in bytes.
 const MAX_BYTES: u64 = 64 << 10;
+/// How long a store that does not answer is asked again.
+const PATIENCE: Duration = Duration::from_secs(60);
+const WAIT: Duration = Duration::from_millis(200);
+const WAIT_MAX: Duration = Duration::from_secs(5);
 
 /// One life of the topic, as it is stored.
 #[derive(Debug, Serialize, Deserialize)]
@@ -23,9 +30,38 @@ struct Incarnation {
 ///
 /// A topic made anew starts at offset 0 again: without this number every new record would look committed already.
 ///
+/// A store that does not answer is asked again for a minute: it often starts together with those that need it.
+///
 /// # Errors
-/// `Corrupt` when a stored life cannot be read; `Unavailable`.
+/// `Corrupt` when a stored life cannot be read; `Unavailable`, a minute after the first failure.
 pub async fn incarnation(
+    store: &dyn ObjectStore,
+    cluster: &str,
+    topic_id: &str,
+    partitions: u32,
+    clock: &dyn Clock,
+) -> Result<u32, Error> {
+    let began = Instant::now();
+    let mut wait = WAIT;
+    loop {
+        let error = match find(store, cluster, topic_id, partitions, clock).await {
+            Ok(number) => return Ok(number),
+            Err(error) => error,
+        };
+        if !error.kind().is_retryable() || began.elapsed() + wait > PATIENCE {
+            return Err(error);
+        }
+        tracing::warn!(
+            %error,
+            wait_ms = wait.as_millis() as u64,
+            "the topic's incarnation is not known: the object store does not answer, trying again"
+        );
+        tokio::time::sleep(wait).await;
+        wait = (wait * 2).min(WAIT_MAX);
+    }
+}
+
+async fn find(
     store: &dyn ObjectStore,
     cluster: &str,
     topic_id: &str,

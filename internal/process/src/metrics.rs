@@ -23,6 +23,7 @@ pub(crate) struct Metrics {
     pub(crate) memory: IntGauge,
     pub(crate) open_chunks: IntGaugeVec,
     pub(crate) partitions: IntGauge,
+    pub(crate) worker_restarts: IntCounter,
     pub(crate) pauses: IntCounter,
     pub(crate) retries: IntCounterVec,
     pub(crate) folds: IntCounterVec,
@@ -92,6 +93,10 @@ impl Metrics {
             memory: gauge("loglake_process_memory_bytes", "Messages held in memory, in bytes.")?,
             open_chunks: gauges("loglake_process_open_chunks", "Chunks that the next flush will be of.")?,
             partitions: gauge("loglake_process_partitions", "Partitions assigned.")?,
+            worker_restarts: counter(
+                "loglake_process_worker_restarts_total",
+                "Workers that panicked and were started again, see the log.",
+            )?,
             pauses: counter("loglake_process_pauses_total", "Times that consuming paused because memory was full.")?,
             retries: counters("loglake_process_retries_total", "Steps of a flush that were tried again.", "step")?,
             folds: counters("loglake_process_folds_total", "Folds of chains into checkpoints by outcome.", "outcome")?,

@@ -7,7 +7,6 @@ use futures_util::StreamExt as _;
 use loglake_api::internal::v1::tail_service_server::TailServiceServer;
 use loglake_auth::internal::InternalKey;
 use loglake_broker::{Assignment, Consumer, Reader, Trim};
-use loglake_commit::Chain;
 use loglake_index::ChunkIndex;
 use loglake_model::{Clock, ReadyFlag};
 use loglake_store::ObjectStore;
@@ -22,9 +21,9 @@ use crate::budget::Budget;
 use crate::collect::Collector;
 use crate::metrics::Metrics;
 use crate::shared::Shared;
+use crate::supervisor;
 use crate::surroundings::{Incoming, Surroundings};
 use crate::tail_service::Tails;
-use crate::worker::Worker;
 use crate::{Config, Error};
 
 /// How long to wait before asking a broker that failed for the assignment again.
@@ -194,13 +193,13 @@ async fn consume(shared: &Arc<Shared>, ready: &ReadyFlag, shutdown: &Cancellatio
     let mut workers = BTreeMap::<u32, Running>::new();
     let mut is_assigned = false;
     loop {
-        let all_started = workers.values().all(|worker| *worker.started.borrow());
-        ready.set(is_assigned && all_started);
+        let started: Vec<bool> = workers.values().map(|worker| *worker.started.borrow()).collect();
+        ready.set(is_assigned && !started.contains(&false));
         let assignment = tokio::select! {
             biased;
             () = shutdown.cancelled() => break,
             assignment = shared.consumer.next_assignment() => assignment,
-            () = one_starts(&workers), if !all_started => continue,
+            () = one_changes(&workers, &started) => continue,
         };
         match assignment {
             Ok(Assignment::Assigned(partitions)) => {
@@ -210,12 +209,7 @@ async fn consume(shared: &Arc<Shared>, ready: &ReadyFlag, shutdown: &Cancellatio
                     workers.insert(partition, start(shared, partition, shutdown));
                 }
             }
-            Ok(Assignment::Revoked(partitions)) => {
-                for partition in partitions {
-                    tracing::info!(partition, "partition revoked");
-                    stop(workers.remove(&partition)).await;
-                }
-            }
+            Ok(Assignment::Revoked(partitions)) => revoke(shared, &mut workers, &partitions).await,
             Err(error) => {
                 tracing::warn!(%error, "assignment not known, asking again");
                 tokio::select! {
@@ -239,11 +233,7 @@ async fn consume(shared: &Arc<Shared>, ready: &ReadyFlag, shutdown: &Cancellatio
                 workers.remove(&partition);
             }
             assignment = shared.consumer.next_assignment() => match assignment {
-                Ok(Assignment::Revoked(partitions)) => {
-                    for partition in partitions {
-                        stop(workers.remove(&partition)).await;
-                    }
-                }
+                Ok(Assignment::Revoked(partitions)) => revoke(shared, &mut workers, &partitions).await,
                 Ok(Assignment::Assigned(_)) => {}
                 Err(_) => tokio::time::sleep(ASSIGNMENT_WAIT).await,
             },
@@ -254,10 +244,19 @@ async fn consume(shared: &Arc<Shared>, ready: &ReadyFlag, shutdown: &Cancellatio
 fn start(shared: &Arc<Shared>, partition: u32, shutdown: &CancellationToken) -> Running {
     let revoked = CancellationToken::new();
     let (started, is_started) = watch::channel(false);
-    let chain = Chain::new(Arc::clone(&shared.store), &shared.config.cluster, shared.incarnation, partition);
-    let worker =
-        Worker { shared: Arc::clone(shared), chain, revoked: revoked.clone(), shutdown: shutdown.clone(), started };
-    Running { revoked, started: is_started, task: AbortOnDropHandle::new(tokio::spawn(worker.run())) }
+    let worker = supervisor::run(Arc::clone(shared), partition, revoked.clone(), shutdown.clone(), started);
+    Running { revoked, started: is_started, task: AbortOnDropHandle::new(tokio::spawn(worker)) }
+}
+
+/// Gives partitions up: from the first moment none of them is served or committed any more, whatever ending their workers takes.
+async fn revoke(shared: &Shared, workers: &mut BTreeMap<u32, Running>, partitions: &[u32]) {
+    let stopping: Vec<_> = partitions.iter().filter_map(|partition| workers.remove(partition)).collect();
+    for worker in &stopping {
+        worker.revoked.cancel();
+    }
+    shared.tails.write().retain(|partition, _| !partitions.contains(partition));
+    tracing::info!(?partitions, "partitions revoked");
+    futures_util::future::join_all(stopping.into_iter().map(|worker| stop(Some(worker)))).await;
 }
 
 /// Stops a worker at once: it neither serves nor commits from here on.
@@ -269,13 +268,18 @@ async fn stop(worker: Option<Running>) {
     }
 }
 
-/// Waits until one more worker has started.
-async fn one_starts(workers: &BTreeMap<u32, Running>) {
-    let waiting = workers.values().filter(|worker| !*worker.started.borrow()).map(|worker| {
+/// Waits until a partition begins to be served that was not, or is no longer served that was.
+async fn one_changes(workers: &BTreeMap<u32, Running>, before: &[bool]) {
+    if workers.is_empty() {
+        return std::future::pending().await;
+    }
+    let waiting = workers.values().zip(before.iter().copied()).map(|(worker, before)| {
         let mut started = worker.started.clone();
         Box::pin(async move {
-            // A worker that ended has no sender any more; it is not waited for.
-            let _gone = started.wait_for(|started| *started).await;
+            if started.wait_for(|started| *started != before).await.is_err() {
+                // A worker that ended has no sender any more; it is not waited for.
+                std::future::pending::<()>().await;
+            }
         })
     });
     futures_util::future::select_all(waiting).await;

@@ -16,8 +16,8 @@ use crate::fold::Folder;
 use crate::guard;
 use crate::held::Held;
 use crate::pending::Pending;
+use crate::serving::Serving;
 use crate::shared::Shared;
-use crate::tail::PartitionTail;
 
 /// Payload bytes asked for at a time.
 const FETCH_BYTES: usize = 4 << 20;
@@ -30,6 +30,8 @@ const TICK: Duration = Duration::from_millis(200);
 /// How often the index is looked at, and the lease renewed.
 const UPKEEP: Duration = Duration::from_secs(1);
 const LEASE_TTL: Duration = Duration::from_secs(10);
+/// How long giving the lease back may take.
+const RELEASE_WAIT: Duration = Duration::from_secs(1);
 /// How often the topic's id is asked for.
 const TOPIC_CHECK: Duration = Duration::from_secs(5);
 /// How long a halted partition waits before it looks again.
@@ -46,7 +48,7 @@ pub(crate) struct Worker {
     /// The process ends: flush, then stop.
     pub(crate) shutdown: CancellationToken,
     /// Told once the tail is being served for the first time.
-    pub(crate) started: watch::Sender<bool>,
+    pub(crate) started: Arc<watch::Sender<bool>>,
 }
 
 /// How one tenure of the partition ended.
@@ -66,8 +68,6 @@ impl Worker {
                 () = self.revoked.cancelled() => Ok(Ended::Done),
                 ended = self.tenure() => ended,
             };
-            // Whatever ended it: what is held is no longer kept up to date.
-            self.shared.tails.write().remove(&partition);
             match ended {
                 Ok(Ended::Done) => break,
                 Ok(Ended::Lost) => {
@@ -89,8 +89,11 @@ impl Worker {
         }
         self.shared.metrics.halt(partition, None);
         let lease = self.shared.lease_name(partition);
-        if let Err(error) = self.shared.index.release(&lease, &self.shared.holder).await {
-            tracing::debug!(partition, %error, "lease not released");
+        // An index that does not answer must not hold up a rebalance: the lease ends by itself.
+        match tokio::time::timeout(RELEASE_WAIT, self.shared.index.release(&lease, &self.shared.holder)).await {
+            Ok(Ok(())) => {}
+            Ok(Err(error)) => tracing::debug!(partition, %error, "lease not released"),
+            Err(_) => tracing::debug!(partition, "lease not released in time"),
         }
     }
 
@@ -104,12 +107,17 @@ impl Worker {
         };
         let mut tenure = taken?;
         let committed = tenure.committed.subscribe();
-        let upkeep = Aborting(tokio::spawn(upkeep(Arc::clone(&self.shared), self.chain.clone(), committed.clone())));
+        let mut upkeep =
+            Aborting(tokio::spawn(upkeep(Arc::clone(&self.shared), self.chain.clone(), committed.clone())));
         let folder = Folder::new(Arc::clone(&self.shared), self.chain.clone(), tenure.folded);
-        let folding = Aborting(tokio::spawn(folder.run(committed)));
-        let ended = tenure.run().await;
-        drop((upkeep, folding));
-        ended
+        let mut folding = Aborting(tokio::spawn(folder.run(committed)));
+        tokio::select! {
+            biased;
+            ended = tenure.run() => ended,
+            // They do not end before the tenure does, unless they panic.
+            ended = &mut upkeep.0 => Err(ended_early("upkeep", ended)),
+            ended = &mut folding.0 => Err(ended_early("folding", ended)),
+        }
     }
 
     /// Reads the chain, mends the index, opens the partition at the chain's tail and begins to serve.
@@ -128,8 +136,7 @@ impl Worker {
         shared.trim(partition, tail.next).await;
         let source = shared.consumer.open(partition, tail.next).await?;
         failpoint!("takeover.opened");
-        let held = Arc::new(PartitionTail::new(tail.next));
-        shared.tails.write().insert(partition, Arc::clone(&held));
+        let held = Serving::begin(shared, partition, tail.next);
         retry(shared, "lease", || async {
             let name = shared.lease_name(partition);
             Ok(shared.index.seize(&name, &shared.holder, &shared.advertise, LEASE_TTL).await?)
@@ -152,6 +159,14 @@ impl Worker {
                 return;
             }
         }
+    }
+}
+
+/// Why a task that works beside a tenure is no longer there.
+fn ended_early(task: &str, ended: Result<(), tokio::task::JoinError>) -> Error {
+    match ended {
+        Ok(()) => Error::Inconsistent(format!("the task {task} ended before its partition was given up")),
+        Err(error) => Error::Task(error),
     }
 }
 
@@ -210,7 +225,7 @@ struct Tenure<'a> {
     /// The newest checkpoint when the partition was taken.
     folded: u64,
     source: Box<dyn PartitionConsumer>,
-    held: Arc<PartitionTail>,
+    held: Serving,
     /// The chain's tail: where the next entry goes.
     tail: Tail,
     /// The offset consumed up to.
@@ -226,13 +241,7 @@ struct Tenure<'a> {
 }
 
 impl<'a> Tenure<'a> {
-    fn new(
-        worker: &'a Worker,
-        source: Box<dyn PartitionConsumer>,
-        held: Arc<PartitionTail>,
-        tail: Tail,
-        folded: u64,
-    ) -> Self {
+    fn new(worker: &'a Worker, source: Box<dyn PartitionConsumer>, held: Serving, tail: Tail, folded: u64) -> Self {
         let partition = worker.chain.partition();
         Self {
             worker,

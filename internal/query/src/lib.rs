@@ -11,6 +11,7 @@ mod config;
 mod cursor;
 mod error;
 mod expand;
+mod failing;
 mod footers;
 #[cfg(feature = "fuzzing")]
 pub mod fuzzing;

@@ -18,6 +18,7 @@ pub(crate) struct Metrics {
     pub(crate) footers: IntCounterVec,
     pub(crate) footer_cache_bytes: IntGauge,
     pub(crate) tail_fallbacks: IntCounter,
+    pub(crate) owners: IntCounterVec,
     pub(crate) incomplete: IntCounter,
     pub(crate) replans: IntCounter,
     pub(crate) page_seconds: Histogram,
@@ -80,6 +81,11 @@ impl Metrics {
             tail_fallbacks: counter(
                 "loglake_query_tail_fallbacks_total",
                 "Partitions read from the broker because no processor answered for them.",
+            )?,
+            owners: counters(
+                "loglake_query_owners_total",
+                "Owners of tails that were to be asked, by outcome (answered, failed, passed_over: it failed a moment ago).",
+                &["outcome"],
             )?,
             incomplete: counter("loglake_query_incomplete_total", "Answers that name something missing.")?,
             replans: counter("loglake_query_replans_total", "Queries planned again because a chunk had vanished.")?,

@@ -11,8 +11,9 @@ use tokio::time::Instant;
 use crate::shared::Shared;
 use crate::tail_ask::{TailAsk, TailPart};
 
-/// The longest an owner may take: it waits up to a second for a position, then looks through what it holds.
-const MAX_WAIT: Duration = Duration::from_secs(5);
+/// The longest an owner may take: it waits up to a second for a position, then looks through what it holds. It never gets more than
+/// a quarter of the query's time, so that the broker can be read instead.
+const MAX_WAIT: Duration = Duration::from_secs(3);
 /// How often the leases are looked up.
 const ROUNDS: u32 = 2;
 
@@ -47,18 +48,31 @@ pub(crate) async fn ask(
                 by_owner.entry(address).or_default().push(*want);
             }
         }
+        by_owner.retain(|address, _| {
+            let may_ask = shared.failing.may_ask(address);
+            if !may_ask {
+                shared.metrics.owners.with_label_values(&["passed_over"]).inc();
+            }
+            may_ask
+        });
         if by_owner.is_empty() {
             break;
         }
-        let within = MAX_WAIT.min(deadline.saturating_duration_since(Instant::now()) / 2);
+        let within = MAX_WAIT.min(deadline.saturating_duration_since(Instant::now()) / 4);
         let calls = by_owner.into_iter().map(|(address, wants)| async move {
             let answer = shared.tails.ask(&address, ask, &wants, within).await;
             (address, wants, answer)
         });
         for (address, wants, answer) in join_all(calls).await {
             let answer = match answer {
-                Ok(answer) => answer,
+                Ok(answer) => {
+                    shared.failing.answered(&address);
+                    shared.metrics.owners.with_label_values(&["answered"]).inc();
+                    answer
+                }
                 Err(error) => {
+                    shared.failing.failed(&address);
+                    shared.metrics.owners.with_label_values(&["failed"]).inc();
                     tracing::warn!(%address, partitions = wants.len(), %error, "tail not read");
                     continue;
                 }

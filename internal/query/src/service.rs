@@ -8,6 +8,7 @@ use tokio::sync::Semaphore;
 use tokio_util::sync::CancellationToken;
 
 use crate::cursor::CursorKey;
+use crate::failing::Failing;
 use crate::footers::Footers;
 use crate::heads::HeadReader;
 use crate::http;
@@ -65,6 +66,7 @@ impl QueryService {
         let shared = Shared {
             heads: HeadReader::new(Arc::clone(&parts.reader)),
             tails: TailClient::new(parts.internal, Arc::clone(&parts.clock), parts.incarnation, dial),
+            failing: Failing::default(),
             footers: Footers::new(config.footer_cache_bytes, metrics.clone()),
             turns: Semaphore::new(config.concurrent.clamp(1, Semaphore::MAX_PERMITS)),
             is_single_threaded,

@@ -9,6 +9,7 @@ use loglake_store::ObjectStore;
 use tokio::sync::Semaphore;
 
 use crate::cursor::CursorKey;
+use crate::failing::Failing;
 use crate::footers::Footers;
 use crate::heads::HeadReader;
 use crate::metrics::Metrics;
@@ -32,6 +33,7 @@ pub(crate) struct Shared {
     pub(crate) footers: Footers,
     pub(crate) heads: HeadReader,
     pub(crate) tails: TailClient,
+    pub(crate) failing: Failing,
     /// Queries that run at once.
     pub(crate) turns: Semaphore,
     /// See [`crate::Surroundings`].

@@ -156,7 +156,7 @@ pub struct Stack {
 }
 
 impl Stack {
-    /// Starts the three servers with their data below `folder`. `env` goes to every role.
+    /// Starts the three servers with their data below `folder`. `env` goes to every role, and beats what the stack says.
     pub fn start(folder: &Path, env: &[(&str, &str)]) -> Self {
         programs::tools(&["redis", "kafka", "minio"]);
         let start = |script, name: &str| Native::start(script, folder.join(name));

@@ -105,9 +105,12 @@ async fn a_server_that_would_evict_is_refused() {
     let error = RedisIndex::connect(Config::new(server.address(), "c", 0)).await.unwrap_err();
     assert!(matches!(&error, Error::Unfit(why) if why.contains("noeviction")), "{error}");
 
-    // Where the server does not tell, it is taken with a warning.
+    // Where CONFIG is forbidden INFO tells it; where the server does not tell at all, it is taken with a warning.
     command(&server, &["ACL", "SETUSER", "limited", "on", ">pass", "~*", "+@all", "-config"]).await;
     let limited = format!("redis://limited:pass@{}", server.address());
+    let error = RedisIndex::connect(Config::new(limited.clone(), "c", 0)).await.unwrap_err();
+    assert!(matches!(&error, Error::Unfit(why) if why.contains("allkeys-lru")), "{error}");
+    command(&server, &["ACL", "SETUSER", "limited", "-info"]).await;
     RedisIndex::connect(Config::new(limited, "c", 0)).await.unwrap();
     let wrong = format!("redis://limited:wrong@{}", server.address());
     let error = RedisIndex::connect(Config::new(wrong, "c", 0)).await.unwrap_err();

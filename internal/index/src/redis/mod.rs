@@ -29,7 +29,7 @@ use self::keys::PartitionKeys;
 use self::link::Link;
 use self::scripts::Scripts;
 use crate::{
-    Apply, Change, ChunkIndex, ChunkQuery, Error, Lease, PartitionChunks, RebuildToken, SessionChange, Snapshot,
+    Apply, Change, ChunkIndex, ChunkQuery, Error, Gap, Lease, PartitionChunks, RebuildToken, SessionChange, Snapshot,
     Watermark, place,
 };
 

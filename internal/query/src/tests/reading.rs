@@ -85,6 +85,27 @@ async fn an_owner_that_cannot_be_reached_is_no_answer() {
 }
 
 #[tokio::test]
+async fn an_owner_that_never_answers_costs_one_query_its_patience() {
+    let mut lake = Lake::with(|config| config.timeout = std::time::Duration::from_secs(4)).await;
+    lake.send(&some(0, 30)).await;
+    // Takes connections and says nothing, as a stopped process does.
+    let silent = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
+    let address = format!("http://{}", silent.local_addr().unwrap());
+    (0..PARTITIONS).for_each(|partition| lake.lease(partition, &address));
+    for _ in 0..5 {
+        check(&lake, &lake.page(everything(&lake)).await.unwrap());
+    }
+    let outcome = |name: &str| lake.shared().metrics.owners.with_label_values(&[name]).get();
+    assert_eq!((outcome("failed"), outcome("passed_over"), outcome("answered")), (1, 4, 0));
+
+    // Another holder is not punished for it.
+    let (tail, address) = FakeTail::start(&lake).await;
+    (0..PARTITIONS).for_each(|partition| lake.lease(partition, &address));
+    check(&lake, &lake.page(everything(&lake)).await.unwrap());
+    assert_eq!((tail.calls(), outcome("answered")), (1, 1));
+}
+
+#[tokio::test]
 async fn an_owner_that_lags_or_lost_the_partition_is_no_answer() {
     for lags in [true, false] {
         let lake = lake().await;
