@@ -41,7 +41,6 @@ pub(crate) async fn run(
         }
         started.send_replace(false);
         shared.metrics.worker_restarts.inc();
-        shared.metrics.halted.with_label_values(&[&partition.to_string()]).set(1);
         tracing::error!(partition, %error, "worker ended abnormally, starting another one from the chain's tail");
         tokio::select! {
             biased;

@@ -19,7 +19,7 @@ use loglake_broker::{
 use loglake_commit::Chain;
 use loglake_index::{ChunkIndex, EmbeddedIndex};
 use loglake_model::{Clock as _, Readiness, Service, SystemClock, TenantId, TenantName, TimeRange, line};
-use loglake_process::{Config, Parts, Processor};
+use loglake_process::{Config, LostRecords, Parts, Processor};
 use loglake_store::MemoryStore;
 use tokio::sync::Notify;
 use tokio::task::JoinHandle;
@@ -146,6 +146,8 @@ impl World {
             fold_grace: Duration::from_secs(60),
             collect_interval: Duration::from_secs(60),
             removed_grace: Duration::from_secs(60),
+            on_lost_records: LostRecords::Halt,
+            truncation_grace: Duration::from_secs(60),
         };
         let readiness = Readiness::default();
         let registry = prometheus::Registry::new();

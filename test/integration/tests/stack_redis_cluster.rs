@@ -30,7 +30,7 @@ async fn a_fail_over_of_the_index_loses_and_doubles_nothing() {
     let env = [
         ("REDIS_ADDR", address.as_str()),
         // Flushes all the time: the index is written to.
-        ("LOGLAKE_PROCESSOR_FLUSH_INTERVAL", "300ms"),
+        ("LOGLAKE_PROCESSOR_FLUSH_INTERVAL", "1s"),
         ("LOGLAKE_PROCESSOR_TAIL_HOLD", "1s"),
         ("LOGLAKE_INSECURE", "true"),
     ];
