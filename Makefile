@@ -9,6 +9,8 @@ DATA ?= data
 GENERATE ?= --rate 1000 --duration 30s
 # Any argument of `loglake-bench`.
 BENCH ?=
+# Any argument of `loglake-fault`: --list, --row NAME, --seed N, --again.
+FAULT ?=
 # Any argument of `loglake-model`.
 MODEL ?=
 # Any argument of the simulation: `make soak SOAK=--help`.
@@ -63,6 +65,9 @@ bench: ## Measures CPU, memory, bytes at rest and latencies on a seeded corpus (
 
 model: ## Explores the commit protocol's models at their large sizes, minutes (MODEL=arguments of loglake-model)
 	@$(RUN) -p loglake-model-check --bin loglake-model -- $(MODEL)
+
+fault: ## Breaks real servers and processes in every known way, and judges what is left (FAULT=arguments; goes on where it ended)
+	@test/tools/fault.sh $(FAULT)
 
 proto: ## Checks the Protobuf files, and renders the snapshot of what they declare
 	UPDATE_SNAPSHOT=1 $(CARGO) test --locked --quiet -p loglake-api

@@ -5,7 +5,7 @@
 # into one cache folder outside the repository, once; a second run only checks that it is there.
 #
 #   test/tools/install.sh            installs all, prints the folder
-#   test/tools/install.sh kafka      only that one: redis | kafka | minio | grpcurl | python
+#   test/tools/install.sh kafka      only that one: redis | kafka | minio | grpcurl | python | node | faketime
 #
 # Environment: LOGLAKE_TEST_TOOLS  the folder (default: ${XDG_CACHE_HOME:-~/.cache}/loglake-test)
 set -euo pipefail
@@ -105,10 +105,14 @@ python() {
   printf '%s' "$PYTHON_PACKAGES" > "$stamp"
 }
 
+faketime() {
+  apt_for faketime faketime
+}
+
 node() {
   apt_for node nodejs
 }
 
-if [ $# -eq 0 ]; then set -- redis node kafka python minio grpcurl; fi
+if [ $# -eq 0 ]; then set -- redis node faketime kafka python minio grpcurl; fi
 for tool in "$@"; do "$tool"; done
 echo "$tools"

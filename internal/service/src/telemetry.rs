@@ -25,7 +25,12 @@ pub fn start(filter: &LogFilter, format: LogFormat) -> Result<(), Error> {
     let filter = EnvFilter::builder()
         .parse(format!("{QUIET},{}", filter.as_str()))
         .map_err(|error| Error::Telemetry(error.to_string()))?;
-    let builder = tracing_subscriber::fmt().with_env_filter(filter).with_ansi(false).with_writer(Escaping);
+    // A log that cannot be written (its disk is full) must not end what is logged: the report of it would panic.
+    let builder = tracing_subscriber::fmt()
+        .with_env_filter(filter)
+        .with_ansi(false)
+        .with_writer(Escaping)
+        .log_internal_errors(false);
     let started = match format {
         LogFormat::Json => builder.json().flatten_event(true).with_current_span(true).with_span_list(false).try_init(),
         LogFormat::Text => builder.try_init(),

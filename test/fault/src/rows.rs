@@ -1,10 +1,16 @@
 //! All rows. To add one: a file in the folder of its group with `pub async fn run(lab: &mut Lab) -> Result<Outcome>`, its
 //! name in the group's file, and a line in [`ROWS`].
 
+mod clocks;
 mod embedded;
+mod index;
 mod ingestor;
 mod kafka;
+mod load;
+mod people;
 mod processor;
+mod query;
+mod store;
 mod wait;
 
 use std::pin::Pin;
@@ -82,4 +88,34 @@ pub const ROWS: &[Row] = rows! {
     "processor/storm" => processor::storm::run: "processors join and leave every second or two";
     "processor/cut-kafka" => processor::cut_kafka::run: "cut from Kafka only";
     "processor/cut-store" => processor::cut_store::run: "cut from the store only: holds its cap, pauses, does not grow";
+    "embedded/torn" (short) => embedded::torn::run: "a torn tail of the local log is cut";
+    "embedded/flipped" (short) => embedded::flipped::run: "a flipped bit in the local log is refused, file named";
+    "embedded/full" (short) => embedded::full::run: "the disk is full: ingest is refused, reads go on";
+    "embedded/read-only" (short) => embedded::read_only::run: "a read-only folder is refused";
+    "embedded/second" (short) => embedded::second::run: "a second process on the same folder is refused";
+    "clocks/stepping" (short) => clocks::stepping::run: "the clock steps by hours, to and fro";
+    "clocks/event-times" => clocks::event_times::run: "event times from 1970 to 2262";
+    "load/slow" => load::slow::run: "slow readers and senders";
+    "load/descriptors" => load::descriptors::run: "256 file descriptors";
+    "load/memory" => load::memory::run: "512 MiB of memory";
+    "people/broken-configuration" => people::broken_configuration::run: "a broken configuration at the restart";
+    "store/lost-reply" (short) => store::lost_reply::run: "PUT applied, reply lost";
+    "store/conflict" => store::conflict::run: "409 with nothing stored";
+    "store/errors" => store::errors::run: "30 % of 500 and 503";
+    "store/late" => store::late::run: "PUT that lands later";
+    "store/truncated" => store::bodies::truncated: "bodies of GET cut short";
+    "store/flipped" (short) => store::bodies::flipped: "bodies of GET with a flipped bit";
+    "store/killed" => store::killed::run: "the store killed";
+    "store/full" => store::full::run: "the store full";
+    "store/unconditional" (short) => store::unconditional::run: "a store that ignores the condition";
+    "index/flushall" => index::flushall::run: "FLUSHALL under queries";
+    "index/rolled-back" (short) => index::rolled_back::run: "a failover that loses the last seconds";
+    "index/stalled" => index::stalled::run: "Redis stalled";
+    "index/cut" (short) => index::cut::run: "connections cut in mid-answer";
+    "index/full" => index::full::run: "Redis out of memory, no eviction";
+    "query/killed" => query::killed::run: "a query service killed while a client pages";
+    "query/owner-dead" => query::owner_dead::run: "the owner of the tail dead";
+    "query/owner-stale" (short) => query::owner_stale::run: "a stale owner answers";
+    "clocks/off" => clocks::off::run: "every role's clock off by minutes";
+    "people/rolling" => people::rolling::run: "everything restarted in turn";
 };

@@ -79,6 +79,26 @@ pub fn redis_cli(port: u16, arguments: &[&str]) -> Result<String> {
     Ok(String::from_utf8_lossy(&output.stdout).trim().to_owned())
 }
 
+/// The pid that a server's script has written to `file` in its folder.
+///
+/// # Errors
+/// When there is none.
+pub fn pid(server: &Native, file: &str) -> Result<u32> {
+    let path = server.dir().join(file);
+    let text = std::fs::read_to_string(&path).with_context(|| path.display().to_string())?;
+    text.trim().parse().with_context(|| path.display().to_string())
+}
+
+/// Sends a signal by name, such as `STOP`.
+///
+/// # Errors
+/// When there is no such process.
+pub fn signal(pid: u32, name: &str) -> Result<()> {
+    let status = Command::new("kill").args([&format!("-{name}"), &pid.to_string()]).status()?;
+    ensure!(status.success(), "kill -{name} {pid}");
+    Ok(())
+}
+
 /// A moto server: a store that checks no signatures, so that requests can be altered on their way. Killed when dropped.
 #[derive(Debug)]
 pub struct Moto {

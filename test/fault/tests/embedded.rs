@@ -24,3 +24,33 @@ fn row(name: &str) {
 fn killed_again_and_again() {
     row("embedded/kill");
 }
+
+#[test]
+fn a_torn_tail_is_cut() {
+    row("embedded/torn");
+}
+
+#[test]
+fn a_flipped_bit_of_the_log_is_refused() {
+    row("embedded/flipped");
+}
+
+#[test]
+fn a_full_disk_refuses_writes_and_nothing_else() {
+    row("embedded/full");
+}
+
+#[test]
+fn a_read_only_folder_is_refused() {
+    row("embedded/read-only");
+}
+
+#[test]
+fn a_second_process_is_refused() {
+    row("embedded/second");
+}
+
+#[test]
+fn a_stepping_clock_changes_nothing() {
+    row("clocks/stepping");
+}

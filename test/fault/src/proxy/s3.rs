@@ -23,6 +23,8 @@ pub enum S3Fault {
     Hold(Duration),
     /// Nothing is passed on; the store answers with this status.
     Answer(u16),
+    /// The same, to PUT only.
+    AnswerPut(u16),
     /// The body of a GET has fewer bytes than it should, and says so: a lying store.
     Truncate,
     /// The body of a GET ends in its middle: the connection breaks.
@@ -136,7 +138,7 @@ impl State {
         let (rules, random) = &mut *rules;
         for rule in rules.iter_mut() {
             let is_for = match rule.fault {
-                S3Fault::LoseReply | S3Fault::Hold(_) => *method == Method::PUT,
+                S3Fault::LoseReply | S3Fault::Hold(_) | S3Fault::AnswerPut(_) => *method == Method::PUT,
                 S3Fault::Truncate | S3Fault::CutBody | S3Fault::Flip => *method == Method::GET,
                 S3Fault::DropCondition => has_condition,
                 S3Fault::Answer(409) => has_condition,
@@ -170,13 +172,12 @@ async fn serve(state: Arc<State>, request: Request<Incoming>) -> Result<Response
     let is_get = head.method == Method::GET;
     let request = Request::from_parts(head, Full::new(body));
     match fault {
-        Some(S3Fault::Answer(status)) => {
-            let code = if status == 503 {
-                "SlowDown"
-            } else if status == 409 {
-                "ConditionalRequestConflict"
-            } else {
-                "InternalError"
+        Some(S3Fault::Answer(status) | S3Fault::AnswerPut(status)) => {
+            let code = match status {
+                409 => "ConditionalRequestConflict",
+                503 => "SlowDown",
+                507 => "XMinioStorageFull",
+                _ => "InternalError",
             };
             let text = format!("<?xml version=\"1.0\"?><Error><Code>{code}</Code><Message>made up</Message></Error>");
             let mut response = Response::new(Full::new(Bytes::from(text)));

@@ -1,0 +1,51 @@
+//! A failover that loses the last seconds: Redis comes back with what it held some flushes ago. Everybody finds the index
+//! behind its chain and brings it up to date.
+
+use std::process::Command;
+use std::time::Duration;
+
+use anyhow::{Result, ensure};
+
+use crate::lab::Lab;
+use crate::load::Plan;
+use crate::rows::Outcome;
+use crate::servers::{pid, redis_cli, signal};
+use crate::stack::Wanted;
+
+pub(crate) async fn run(lab: &mut Lab) -> Result<Outcome> {
+    let stack = lab.stack(&Wanted::default()).await?;
+    let run = lab.begin(&stack.site(), Plan::default());
+    let redis = &stack.servers.redis;
+    let turns = if lab.is_short { 1 } else { 4 };
+    let mut behind = 0;
+    for turn in 0..turns {
+        run.more(100).await?;
+        tokio::time::sleep(Duration::from_secs(4)).await;
+        // What the replica has.
+        let copy = lab.folder().join(format!("replica-{turn}"));
+        copy_folder(&redis.dir().join("appendonlydir"), &copy)?;
+        let before = watermarks(redis.port, stack.database)?;
+        run.more(100).await?;
+        tokio::time::sleep(Duration::from_secs(6)).await;
+        let after = watermarks(redis.port, stack.database)?;
+        ensure!(before != after, "nothing was flushed in between");
+        signal(pid(redis, "redis.pid")?, "KILL")?;
+        std::fs::remove_dir_all(redis.dir().join("appendonlydir"))?;
+        copy_folder(&copy, &redis.dir().join("appendonlydir"))?;
+        redis.start_again();
+        behind += 1;
+    }
+    Ok(Outcome::new(format!("{behind} times back by some flushes"), run.finish().await?))
+}
+
+fn copy_folder(from: &std::path::Path, to: &std::path::Path) -> Result<()> {
+    let status = Command::new("cp").arg("-r").arg(from).arg(to).status()?;
+    ensure!(status.success(), "cp of {}", from.display());
+    Ok(())
+}
+
+/// A digest of the row's database.
+fn watermarks(port: u16, database: u64) -> Result<String> {
+    redis_cli(port, &["-n", &database.to_string(), "debug", "digest"])
+        .or_else(|_| redis_cli(port, &["info", "replication"]))
+}
