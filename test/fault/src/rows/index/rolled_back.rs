@@ -9,8 +9,11 @@ use anyhow::{Result, ensure};
 use crate::lab::Lab;
 use crate::load::Plan;
 use crate::rows::Outcome;
-use crate::servers::{pid, redis_cli, signal};
-use crate::stack::Wanted;
+use crate::servers::{pid, signal};
+use crate::stack::{Wanted, metric};
+
+/// Offsets that lie in chunks.
+const COMMITTED: &str = "loglake_process_committed";
 
 pub(crate) async fn run(lab: &mut Lab) -> Result<Outcome> {
     let stack = lab.stack(&Wanted::default()).await?;
@@ -24,11 +27,11 @@ pub(crate) async fn run(lab: &mut Lab) -> Result<Outcome> {
         // What the replica has.
         let copy = lab.folder().join(format!("replica-{turn}"));
         copy_folder(&redis.dir().join("appendonlydir"), &copy)?;
-        let before = watermarks(redis.port, stack.database)?;
+        let before = metric(&stack.processors[0].metrics, COMMITTED, "").await?;
         run.more(100).await?;
         tokio::time::sleep(Duration::from_secs(6)).await;
-        let after = watermarks(redis.port, stack.database)?;
-        ensure!(before != after, "nothing was flushed in between");
+        let after = metric(&stack.processors[0].metrics, COMMITTED, "").await?;
+        ensure!(before < after, "nothing was flushed in between: {before} to {after}");
         signal(pid(redis, "redis.pid")?, "KILL")?;
         std::fs::remove_dir_all(redis.dir().join("appendonlydir"))?;
         copy_folder(&copy, &redis.dir().join("appendonlydir"))?;
@@ -42,10 +45,4 @@ fn copy_folder(from: &std::path::Path, to: &std::path::Path) -> Result<()> {
     let status = Command::new("cp").arg("-r").arg(from).arg(to).status()?;
     ensure!(status.success(), "cp of {}", from.display());
     Ok(())
-}
-
-/// A digest of the row's database.
-fn watermarks(port: u16, database: u64) -> Result<String> {
-    redis_cli(port, &["-n", &database.to_string(), "debug", "digest"])
-        .or_else(|_| redis_cli(port, &["info", "replication"]))
 }

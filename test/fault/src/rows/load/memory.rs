@@ -68,8 +68,8 @@ pub(crate) async fn run(lab: &mut Lab) -> Result<Outcome> {
     let mut sent = 0;
     let wanted: u64 = if lab.is_short { 20_000 } else { 200_000 };
     while sent < wanted {
-        run.more(5_000).await?;
-        sent += 5_000;
+        run.more(1_000).await?;
+        sent += 1_000;
         ensure!(dev.process.ended().is_none(), "it ended:\n{}", dev.process.log_text());
     }
     let verdict = run.finish().await?;
