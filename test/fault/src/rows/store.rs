@@ -49,7 +49,7 @@ async fn strike(lab: &mut Lab, faults: &[(S3Fault, &str, f64)], restarts: bool) 
         run.more(10).await?;
         tokio::time::sleep(Duration::from_secs(1)).await;
         waited += 1;
-        if restarts && waited % 4 == 2 {
+        if restarts && waited % 12 == 6 {
             for role in [&mut stack.processors[0], &mut stack.queries[0]] {
                 role.process.kill();
                 role.start_again();
