@@ -7,20 +7,16 @@ use loglake_integration::programs;
 
 use crate::site::Admin;
 
-/// Runs it over everything. `false`: this build has no such command.
+/// Runs it over everything.
 ///
 /// # Errors
 /// When something is not clean, with what it found.
-pub fn clean(admin: &Admin) -> Result<bool> {
-    let known = Command::new(programs::loglake()).args(["admin", "fsck", "--help"]).output()?;
-    if !known.status.success() {
-        return Ok(false);
-    }
+pub fn clean(admin: &Admin) -> Result<()> {
     let mut command = Command::new(programs::loglake());
     let output = command.args(["admin", "fsck", "--deep"]).args(&admin.args).envs(&admin.env).output()?;
     if !output.status.success() {
         let text = |bytes: &[u8]| String::from_utf8_lossy(bytes).into_owned();
         bail!("fsck: {}\n{}\n{}", output.status, text(&output.stdout), text(&output.stderr));
     }
-    Ok(true)
+    Ok(())
 }

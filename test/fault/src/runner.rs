@@ -33,8 +33,6 @@ pub struct Done {
     pub walks: [u64; 2],
     /// Milliseconds from healing until fresh writes were read.
     pub healed_ms: u64,
-    /// Whether `fsck` looked.
-    pub is_checked: bool,
     /// A note, or what was wrong.
     pub note: String,
 }
@@ -107,7 +105,6 @@ pub async fn record(row: Row, seed: u64, is_short: bool, shelf: &Shelf) -> Done 
             counts: [verdict.sent, verdict.acknowledged, verdict.returned],
             walks: [verdict.walks, verdict.errors],
             healed_ms: u64::try_from(verdict.healed.as_millis()).unwrap_or(u64::MAX),
-            is_checked: verdict.is_checked,
             note,
             ..done
         },
