@@ -116,6 +116,5 @@ pub const ROWS: &[Row] = rows! {
     "query/killed" => query::killed::run: "a query service killed while a client pages";
     "query/owner-dead" => query::owner_dead::run: "the owner of the tail dead";
     "query/owner-stale" (short) => query::owner_stale::run: "a stale owner answers";
-    "clocks/off" => clocks::off::run: "every role's clock off by minutes";
     "people/rolling" => people::rolling::run: "everything restarted in turn";
 };

@@ -1,7 +1,6 @@
 //! Clocks that are wrong, and event times from anywhere.
 
 pub(super) mod event_times;
-pub(super) mod off;
 pub(super) mod stepping;
 
 use std::path::PathBuf;

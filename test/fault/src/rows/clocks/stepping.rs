@@ -1,4 +1,5 @@
-//! The clock of `loglake dev` starts an hour off and steps to and fro by hours.
+//! The clock of `loglake dev` starts an hour off and steps to and fro by hours. (Of `loglake dev` only: librdkafka waits for ever
+//! under libfaketime.)
 
 use std::time::Duration;
 
