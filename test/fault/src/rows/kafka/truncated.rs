@@ -6,8 +6,9 @@ use std::process::Command;
 use std::sync::Arc;
 use std::time::Duration;
 
-use anyhow::{Result, ensure};
+use anyhow::{Context as _, Result, ensure};
 
+use super::admin::Admin;
 use crate::lab::Lab;
 use crate::load::Plan;
 use crate::rows::{Outcome, wait};
@@ -17,6 +18,7 @@ const HALTED: &str = "loglake_partition_halted";
 
 pub(crate) async fn run(lab: &mut Lab) -> Result<Outcome> {
     let mut stack = lab.stack(&Wanted::default().of(1, 1, 1)).await?;
+    let admin = Admin::new(&stack.servers.kafka.address(), &stack.topic)?;
     let mut run = lab.begin(&stack.site(), Plan::default());
     run.more(300).await?;
     let (servers, folder) = (Arc::clone(&stack.servers), lab.folder().to_owned());
@@ -36,6 +38,9 @@ pub(crate) async fn run(lab: &mut Lab) -> Result<Outcome> {
     run.more(500).await?;
     // All of it is flushed: what Kafka loses is in the bucket.
     run.stop_load().await;
+    let latest: i64 = admin.ends()?.iter().map(|(_, latest)| latest).sum();
+    let committed = "loglake_process_committed";
+    wait::metrics(&stack.processors, committed, "", Duration::from_secs(60), |sum| sum == latest as f64).await?;
     stack.processors[0].process.stop().await;
 
     servers.kafka.stop();
@@ -44,7 +49,9 @@ pub(crate) async fn run(lab: &mut Lab) -> Result<Outcome> {
     start(&servers).await?;
     stack.processors[0].start_again();
     // An election may take a minute; only then it is no passing thing.
-    wait::metrics(&stack.processors, HALTED, "truncated", Duration::from_secs(120), |count| count >= 1.0).await?;
+    let patience = Duration::from_secs(120);
+    let halted = wait::metrics(&stack.processors, HALTED, "truncated", patience, |count| count >= 1.0).await;
+    halted.with_context(|| stack.processors[0].process.log_text())?;
     let halted = wait::sum(&stack.processors, HALTED, "truncated").await;
     ensure!(stack.processors[0].process.said().contains("partition halted"), "the log says so");
 

@@ -56,10 +56,8 @@ pub(crate) async fn run(lab: &mut Lab) -> Result<Outcome> {
     let plan = Plan { watch_pause: Duration::from_millis(500), pause: Duration::from_millis(100), ..Plan::default() };
     let run = lab.begin(&stack.site(), plan);
     let steps = if lab.is_short { &STEPS[17..21] } else { &STEPS[..] };
-    let mut turn = 0;
-    for (point, hit) in steps {
+    for (turn, (point, hit)) in steps.iter().enumerate() {
         let processor = turn % 2;
-        turn += 1;
         run.more(20).await.with_context(|| format!("before {point}"))?;
         stack.processors[processor].process.kill();
         match *point {
