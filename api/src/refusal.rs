@@ -137,6 +137,7 @@ impl From<Fault> for Refusal {
             FaultCode::Conflict => ErrorKind::Conflict,
             FaultCode::Expired => ErrorKind::Expired,
             FaultCode::RateLimited => ErrorKind::Exhausted,
+            FaultCode::NoSpace => ErrorKind::NoSpace,
             FaultCode::TimedOut => ErrorKind::Deadline,
             FaultCode::Unavailable => ErrorKind::Unavailable,
             FaultCode::Corrupt => ErrorKind::Corrupt,

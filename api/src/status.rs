@@ -23,6 +23,7 @@ const fn row(kind: ErrorKind) -> Row {
         ErrorKind::TooLarge => (Code::OutOfRange, StatusCode::PAYLOAD_TOO_LARGE, FaultCode::TooLarge),
         ErrorKind::Unsupported => (Code::Unimplemented, StatusCode::UNSUPPORTED_MEDIA_TYPE, FaultCode::Unsupported),
         ErrorKind::Exhausted => (Code::ResourceExhausted, StatusCode::TOO_MANY_REQUESTS, FaultCode::RateLimited),
+        ErrorKind::NoSpace => (Code::ResourceExhausted, StatusCode::INSUFFICIENT_STORAGE, FaultCode::NoSpace),
         ErrorKind::Deadline => (Code::DeadlineExceeded, StatusCode::GATEWAY_TIMEOUT, FaultCode::TimedOut),
         ErrorKind::Unavailable => (Code::Unavailable, StatusCode::SERVICE_UNAVAILABLE, FaultCode::Unavailable),
         ErrorKind::Corrupt => (Code::DataLoss, StatusCode::INTERNAL_SERVER_ERROR, FaultCode::Corrupt),
@@ -65,13 +66,14 @@ mod tests {
             ErrorKind::TooLarge,
             ErrorKind::Unsupported,
             ErrorKind::Exhausted,
+            ErrorKind::NoSpace,
             ErrorKind::Deadline,
             ErrorKind::Unavailable,
             ErrorKind::Corrupt,
             ErrorKind::Internal,
         ];
         for kind in kinds {
-            let is_retried_over_http = matches!(http(kind).as_u16(), 429 | 502 | 503 | 504);
+            let is_retried_over_http = matches!(http(kind).as_u16(), 429 | 502 | 503 | 504 | 507);
             let is_retried_over_grpc =
                 matches!(grpc(kind), Code::ResourceExhausted | Code::DeadlineExceeded | Code::Unavailable);
             assert_eq!(is_retried_over_http, kind.is_retryable(), "{kind}");

@@ -18,7 +18,7 @@ use crate::cli::DevArgs;
 use crate::data_folder::DataFolder;
 use crate::roles::Roles;
 use crate::start::{self, Start, explained};
-use crate::{ingestor, processor, query};
+use crate::{disk_metrics, ingestor, processor, query};
 
 /// `loglake dev`.
 pub(crate) fn main(args: DevArgs) -> anyhow::Result<()> {
@@ -38,6 +38,7 @@ async fn run(mut start: Start) -> anyhow::Result<()> {
         partitions: config.broker.partitions,
         segment_bytes: config.broker.segment_bytes.0,
         max_bytes: config.broker.max_bytes.0,
+        disk_reserve_bytes: config.broker.disk_reserve.map(|bytes| bytes.0),
     };
     let (log_folder, clock) = (folder.log(), Arc::clone(&start.clock));
     let log = tokio::task::spawn_blocking(move || EmbeddedLog::open(&log_folder, log_config, clock)).await?;
@@ -57,6 +58,7 @@ async fn run(mut start: Start) -> anyhow::Result<()> {
         start.metrics("metrics.processor_listen", keys.processor_listen, &registries[1]).await?,
         start.metrics("metrics.query_listen", keys.query_listen, &registries[2]).await?,
     ];
+    disk_metrics::register(&registries[0], &log).context("metrics")?;
     let processor = loglake_process::Parts {
         consumer: log.clone(),
         reader: log.clone(),

@@ -9,6 +9,7 @@ mod cli;
 mod config;
 mod data_folder;
 mod dev;
+mod disk_metrics;
 mod exit;
 mod ingestor;
 mod parts;

@@ -44,7 +44,8 @@
 //! its header has them.
 //!
 //! # When the disk fails
-//! A write that finds no space is cut back to the last synced group and answered with [`Error::Full`]. After any other failed
+//! A write that finds no space is cut back to the last synced group and answered with [`Error::NoSpace`], as is one that would leave
+//! less than the reserve free, before it is tried. After any other failed
 //! write or sync nobody knows what the disk holds: nothing more is accepted until the log is opened again.
 
 mod config;
@@ -53,6 +54,7 @@ mod folder;
 mod format;
 mod read;
 mod recover;
+mod space;
 mod state;
 mod tail;
 #[cfg(test)]
@@ -72,6 +74,7 @@ use parking_lot::Mutex;
 use tokio::sync::watch;
 
 pub use self::config::Config;
+pub use self::space::Space;
 use self::state::Shared;
 use crate::{
     Appended, Assignment, Consumer, Error, Fetched, Offsets, PartitionConsumer, Producer, Reader, Topic, Trim,
@@ -146,6 +149,14 @@ impl EmbeddedLog {
     #[must_use]
     pub fn used_bytes(&self) -> u64 {
         self.shared.state.lock().used_bytes()
+    }
+
+    /// The space on the log's disk, measured now.
+    ///
+    /// # Errors
+    /// What the system says when it cannot tell.
+    pub fn space(&self) -> std::io::Result<Space> {
+        self.shared.reserve.space()
     }
 
     fn check(&self, partition: u32) -> Result<(), Error> {

@@ -29,7 +29,10 @@ pub enum Error {
         /// The next offset to be written.
         latest: u64,
     },
-    /// The disk, or the cap set for the log, is full.
+    /// The disk is full, or only the reserve is left of it.
+    #[error("no space for the log: {0}")]
+    NoSpace(String),
+    /// The cap set for the log is reached.
     #[error("the log is full: {0}")]
     Full(String),
     /// The broker cannot be reached or did not answer in time; what was asked may have happened.
@@ -63,6 +66,7 @@ impl Error {
         match self {
             Self::TooLarge { .. } => ErrorKind::TooLarge,
             Self::NoPartition(_) | Self::NoTopic(_) | Self::OffsetOutOfRange { .. } => ErrorKind::NotFound,
+            Self::NoSpace(_) => ErrorKind::NoSpace,
             Self::Full(_) => ErrorKind::Exhausted,
             Self::Unavailable(_) | Self::Io { .. } => ErrorKind::Unavailable,
             Self::Corrupt { .. } => ErrorKind::Corrupt,

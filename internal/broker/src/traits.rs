@@ -73,7 +73,7 @@ pub trait Producer: Send + Sync {
     ///
     /// # Errors
     /// `TooLarge` over [`Producer::max_message_bytes`]; `NotFound` for a partition that does not exist; `Exhausted` when the
-    /// disk or its cap is full; `Unavailable` when the broker did not confirm in time (outcome unknown); `Corrupt` when the
+    /// cap is reached; `NoSpace` when the disk is full or only its reserve is left; `Unavailable` when the broker did not confirm in time (outcome unknown); `Corrupt` when the
     /// log is damaged.
     async fn append(&self, partition: u32, payload: Bytes) -> Result<Appended, Error>;
 }

@@ -139,8 +139,11 @@ impl Intake {
                 }
             };
             self.metrics.append_failures.with_label_values(&[kind.as_str()]).inc();
-            // To the client it is one of two things: the log is full, or it cannot be reached. Both mean: again later.
-            let told = if kind == ErrorKind::Exhausted { ErrorKind::Exhausted } else { ErrorKind::Unavailable };
+            // To the client it is one of three things: the log is full, the disk is, or it cannot be reached. All mean: again later.
+            let told = match kind {
+                ErrorKind::Exhausted | ErrorKind::NoSpace => kind,
+                _ => ErrorKind::Unavailable,
+            };
             return (accepted, Some(told));
         }
         (accepted, None)

@@ -23,6 +23,8 @@ pub enum ErrorKind {
     Unsupported,
     /// A quota or buffer is full: slow down and try again.
     Exhausted,
+    /// The disk is full, or nearly: free space, then try again.
+    NoSpace,
     /// The time allowed ran out.
     Deadline,
     /// A part this depends on cannot be reached: try again.
@@ -37,7 +39,7 @@ impl ErrorKind {
     /// Whether the same call may succeed later without any change to it.
     #[must_use]
     pub fn is_retryable(self) -> bool {
-        matches!(self, Self::Exhausted | Self::Deadline | Self::Unavailable)
+        matches!(self, Self::Exhausted | Self::NoSpace | Self::Deadline | Self::Unavailable)
     }
 
     /// The kind's name in lower snake case, as metrics label it.
@@ -53,6 +55,7 @@ impl ErrorKind {
             Self::TooLarge => "too_large",
             Self::Unsupported => "unsupported",
             Self::Exhausted => "exhausted",
+            Self::NoSpace => "no_space",
             Self::Deadline => "deadline",
             Self::Unavailable => "unavailable",
             Self::Corrupt => "corrupt",

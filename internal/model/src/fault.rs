@@ -41,6 +41,8 @@ pub enum FaultCode {
     Expired,
     /// Over a quota: slow down.
     RateLimited,
+    /// The server's disk is full, or nearly.
+    NoSpace,
     /// The time allowed ran out.
     TimedOut,
     /// A part this depends on cannot be reached: try again.
@@ -75,6 +77,7 @@ impl FaultCode {
             Self::Conflict => "conflict",
             Self::Expired => "expired",
             Self::RateLimited => "rate_limited",
+            Self::NoSpace => "no_space",
             Self::TimedOut => "timed_out",
             Self::Unavailable => "unavailable",
             Self::Corrupt => "corrupt",

@@ -107,9 +107,11 @@ impl Error {
 /// What a part's failure means to a caller, who asked nothing of the part: never that the request is wrong.
 fn of_part(kind: ErrorKind) -> ErrorKind {
     match kind {
-        ErrorKind::Unavailable | ErrorKind::Exhausted | ErrorKind::Deadline | ErrorKind::Conflict => {
-            ErrorKind::Unavailable
-        }
+        ErrorKind::Unavailable
+        | ErrorKind::Exhausted
+        | ErrorKind::NoSpace
+        | ErrorKind::Deadline
+        | ErrorKind::Conflict => ErrorKind::Unavailable,
         ErrorKind::Corrupt => ErrorKind::Corrupt,
         _ => ErrorKind::Internal,
     }

@@ -12,11 +12,14 @@ pub struct Config {
     /// How much disk all segment files together may take: at least two segments, default 8 GiB. Past it appends are refused
     /// until something is trimmed.
     pub max_bytes: u64,
+    /// Free space on the log's disk, in bytes, that appends leave alone: it is there so that flushing, which frees space, can go on.
+    /// `None`, the default: 1 GiB, at most a twentieth of the disk.
+    pub disk_reserve_bytes: Option<u64>,
 }
 
 impl Default for Config {
     fn default() -> Self {
-        Self { partitions: 4, segment_bytes: 64 << 20, max_bytes: 8 << 30 }
+        Self { partitions: 4, segment_bytes: 64 << 20, max_bytes: 8 << 30, disk_reserve_bytes: None }
     }
 }
 

@@ -11,6 +11,7 @@ use tokio::sync::watch;
 use crate::Error;
 use crate::embedded::folder::{self, refused};
 use crate::embedded::format::Start;
+use crate::embedded::space::Reserve;
 use crate::embedded::tail::Tail;
 use crate::embedded::writer::Queue;
 
@@ -23,6 +24,7 @@ pub(super) struct Shared {
     pub(super) dir: PathBuf,
     pub(super) state: Mutex<State>,
     pub(super) queue: Queue,
+    pub(super) reserve: Reserve,
     /// Tells who waits that a partition's latest offset moved.
     latest: Vec<watch::Sender<u64>>,
     /// Only one sweep at a time.
@@ -159,12 +161,13 @@ impl State {
 }
 
 impl Shared {
-    pub(super) fn new(dir: PathBuf, state: State, queue: Queue) -> Self {
+    pub(super) fn new(dir: PathBuf, state: State, queue: Queue, reserve: Reserve) -> Self {
         let latest = state.next.iter().map(|next| watch::Sender::new(*next)).collect();
         Self {
             dir,
             state: Mutex::new(state),
             queue,
+            reserve,
             latest,
             sweeping: Mutex::new(()),
             #[cfg(test)]

@@ -19,6 +19,7 @@ use crate::embedded::format::{
     begin_group, finish_group, mark_from, push_record,
 };
 use crate::embedded::recover::{Active, Recovered};
+use crate::embedded::space::Reserve;
 use crate::embedded::state::{Segment, Shared};
 use crate::{Appended, Error, Message};
 
@@ -120,7 +121,8 @@ pub(super) fn start(
     recovered: Recovered,
 ) -> Result<(Arc<Shared>, JoinHandle<()>), Error> {
     let Recovered { topic, state, starts, group, active } = recovered;
-    let shared = Arc::new(Shared::new(dir.to_owned(), state, Queue::new()));
+    let shared =
+        Arc::new(Shared::new(dir.to_owned(), state, Queue::new(), Reserve::new(dir, config.disk_reserve_bytes)));
     let writer = Writer {
         disk: Disk::new(
             Arc::clone(&active.file),
@@ -165,6 +167,7 @@ struct Writer {
 
 /// Why a group was not written.
 enum Refusal {
+    NoSpace(String),
     Full(String),
     Broken(String),
 }
@@ -172,6 +175,7 @@ enum Refusal {
 impl Refusal {
     fn error(&self) -> Error {
         match self {
+            Self::NoSpace(why) => Error::NoSpace(why.clone()),
             Self::Full(why) => Error::Full(why.clone()),
             Self::Broken(why) => {
                 Error::Unavailable(format!("{why}; nothing is accepted until the log is opened again"))
@@ -212,7 +216,7 @@ impl Writer {
         // A group without records proves, when the log is opened again, that the one before was synced.
         if self.broken.is_none()
             && self.active.position > self.active.header_bytes
-            && let Err(Refusal::Full(why) | Refusal::Broken(why)) = self.write_group(&mut [])
+            && let Err(Refusal::NoSpace(why) | Refusal::Full(why) | Refusal::Broken(why)) = self.write_group(&mut [])
         {
             tracing::warn!(%why, "log closed without its last mark");
         }
@@ -227,6 +231,7 @@ impl Writer {
         let is_begun = self.active.position > self.active.header_bytes;
         let is_rolling = is_begun && self.active.position + bytes as u64 > self.config.segment_bytes;
         self.check_cap(bytes as u64, is_rolling)?;
+        self.shared.reserve.admit(bytes as u64, appends.len()).map_err(Refusal::NoSpace)?;
         if is_rolling {
             self.roll()?;
         }
@@ -331,7 +336,7 @@ impl Writer {
             Ok(file) => Arc::new(file),
             // Nothing has that name yet, or it is a whole segment without groups: both are fine to open.
             Err(error) if is_full(&error) && !path.exists() => {
-                return Err(Refusal::Full(format!("no space for the segment {}: {error}", path.display())));
+                return Err(Refusal::NoSpace(format!("no space for the segment {}: {error}", path.display())));
             }
             Err(error) => {
                 let refusal = Refusal::Broken(format!("cannot begin the segment {}: {error}", path.display()));
@@ -359,14 +364,14 @@ impl Writer {
     /// not for want of space.
     fn cut_back(&mut self, what: &str, error: &std::io::Error) -> Refusal {
         match self.disk.cut(self.active.position) {
-            Ok(()) if is_full(error) => Refusal::Full(format!("no space on the disk: {error}")),
+            Ok(()) if is_full(error) => Refusal::NoSpace(format!("no space on the disk: {error}")),
             Ok(()) => self.give_up(Refusal::Broken(format!("{what}: {error}"))),
             Err(worse) => self.give_up(Refusal::Broken(format!("{what}: {error}, and cutting it back: {worse}"))),
         }
     }
 
     fn give_up(&mut self, refusal: Refusal) -> Refusal {
-        let (Refusal::Full(why) | Refusal::Broken(why)) = refusal;
+        let (Refusal::NoSpace(why) | Refusal::Full(why) | Refusal::Broken(why)) = refusal;
         if self.broken.is_none() {
             tracing::error!(%why, "log refuses appends until it is opened again");
         }

@@ -101,6 +101,10 @@ pub(super) fn result(number: u64, outcome: Outcome) -> BatchResult {
 /// Why records could not be made durable, for clients.
 pub(crate) fn failure_text(kind: ErrorKind) -> &'static str {
     match kind {
+        ErrorKind::NoSpace => {
+            "the server's disk is full but for the reserve that flushing needs: its operator must free space or lower \
+             broker.disk_reserve; send what was not accepted again later"
+        }
         ErrorKind::Exhausted => "the log is full: send what was not accepted again later",
         _ => "the log did not confirm in time: send what was not accepted again",
     }

@@ -48,8 +48,8 @@ impl From<Refused> for LineError {
     }
 }
 
-/// What the client is told about its records: 200; 400 when it sent some and none was kept; 503 or 429 when the broker
-/// failed. The second value is the kind of error, for the metrics.
+/// What the client is told about its records: 200; 400 when it sent some and none was kept; 503, 429 or 507 when the
+/// broker failed. The second value is the kind of error, for the metrics.
 pub(super) fn answer(outcome: Outcome, request_id: &str) -> (Response, Option<ErrorKind>) {
     let Outcome { accepted, refused, told, failure } = outcome;
     let refusal = match (failure, told.first()) {

@@ -74,6 +74,10 @@ settings! {
         session_timeout: Duration = "10s";
         /// `dev` only: the most the local log may take on disk. Past it ingest is refused until the processor has caught up.
         max_bytes: Bytes = "16GiB";
+        /// `dev` only: free space on the data folder's disk that ingest leaves alone. When less is free, records are refused (507,
+        /// `RESOURCE_EXHAUSTED`) until there is space again; flushing, which needs it, and queries go on. Default: 1 GiB, at most a
+        /// twentieth of the disk.
+        disk_reserve: Option<Bytes> = "";
         /// `dev` only: how large a segment file of the local log grows. A segment goes as a whole, once all of it is flushed.
         segment_bytes: Bytes = "64MiB";
     }

@@ -167,13 +167,44 @@ async fn past_the_cap_appends_are_refused_until_something_is_trimmed() {
 }
 
 #[tokio::test]
+async fn the_reserve_of_the_disk_is_left_alone_and_it_heals() {
+    let dir = tempfile::tempdir().unwrap();
+    let log = open(dir.path(), &Config { disk_reserve_bytes: None, ..small() }).unwrap();
+    append(&log, 0, 0..5).await;
+    let total = 100 << 20;
+    log.shared.reserve.pretend((5 << 20) + 10, total);
+    for refused in 1..=3 {
+        let error = log.append(0, payload(99)).await.unwrap_err();
+        assert!(matches!(&error, Error::NoSpace(why) if why.contains("broker.disk_reserve")), "{error}");
+        assert_eq!(log.space().unwrap().refused, refused);
+    }
+    // What is there can be read and given back.
+    assert_eq!(all(&log, 0).await.len(), 5);
+    log.trim(0, 3).await.unwrap();
+    assert_eq!(log.offsets(&[0]).await.unwrap()[0].latest, 5, "nothing of what was refused is there");
+    log.shared.reserve.pretend(50 << 20, total);
+    append(&log, 0, 5..10).await;
+    let space = log.space().unwrap();
+    assert_eq!((space.reserve_bytes, space.refused), (5 << 20, 3));
+    // What is measured once is not lent twice: many small writes between two measurements count.
+    log.shared.reserve.pretend((5 << 20) + 4_096, total);
+    let mut taken = 0;
+    while log.append(0, payload(0)).await.is_ok() {
+        taken += 1;
+        log.shared.reserve.pretend((5 << 20) + 4_096 - taken * 512, total);
+    }
+    assert!((1..=8).contains(&taken), "{taken}");
+    log.close().await;
+}
+
+#[tokio::test]
 async fn a_full_disk_is_said_and_passes() {
     let dir = tempfile::tempdir().unwrap();
     let log = open(dir.path(), &small()).unwrap();
     append(&log, 0, 0..5).await;
     log.shared.faults.add(Fault::Write, io::ErrorKind::StorageFull);
     let refused = log.append(0, payload(99)).await.unwrap_err();
-    assert!(matches!(refused, Error::Full(_)), "{refused}");
+    assert!(matches!(refused, Error::NoSpace(_)), "{refused}");
     assert_eq!(log.offsets(&[0]).await.unwrap()[0].latest, 5, "what was refused is not visible");
     append(&log, 0, 5..10).await;
     let again = open(snapshot(dir.path()).path(), &small()).unwrap();
