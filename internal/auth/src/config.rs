@@ -35,7 +35,7 @@ pub fn tokens_from(configs: &[TokenConfig]) -> Result<Vec<Token>, Vec<Fault>> {
         let mut invalid =
             |field: &str, message: String| faults.push(Fault::new(FaultCode::Invalid, place(field), message));
 
-        let sha256 = hex::decode_32(&config.sha256);
+        let sha256 = hex::decode::<32>(&config.sha256);
         if sha256.is_none() {
             invalid("sha256", "64 hexadecimal digits are needed, as `loglake token new` prints them".to_owned());
         }

@@ -5,13 +5,13 @@ pub(crate) fn encode(bytes: &[u8]) -> String {
     digits.map(char::from).collect()
 }
 
-/// Reads exactly 64 hexadecimal digits of either case; `None` for anything else.
-pub(crate) fn decode_32(text: &str) -> Option<[u8; 32]> {
+/// Reads exactly twice `N` hexadecimal digits of either case; `None` for anything else.
+pub(crate) fn decode<const N: usize>(text: &str) -> Option<[u8; N]> {
     let digits = text.as_bytes();
-    if digits.len() != 64 {
+    if digits.len() != 2 * N {
         return None;
     }
-    let mut bytes = [0; 32];
+    let mut bytes = [0; N];
     for (byte, pair) in bytes.iter_mut().zip(digits.chunks_exact(2)) {
         let value = |digit: u8| char::from(digit).to_digit(16).and_then(|value| u8::try_from(value).ok());
         *byte = value(pair[0])? << 4 | value(pair[1])?;

@@ -47,7 +47,7 @@ impl InternalKey {
     )]
     pub fn verify(&self, header: &str, now_ns: i64) -> Result<TenantId, Error> {
         let (said, signature) = header.rsplit_once('.').ok_or(Error::Unauthenticated)?;
-        let signature = hex::decode_32(signature).ok_or(Error::Unauthenticated)?;
+        let signature = hex::decode::<32>(signature).ok_or(Error::Unauthenticated)?;
         if !bool::from(keys::mac(&self.0, &[said]).ct_eq(&signature)) {
             return Err(Error::Unauthenticated);
         }

@@ -12,6 +12,8 @@ use crate::{Error, hex};
 pub const INTERNAL: &str = "internal";
 /// The purpose of the key that signs the cursors of queries.
 pub const CURSOR: &str = "cursor";
+/// The purpose of the key that signs session tokens and hashes idempotency keys: see [`crate::session`].
+pub const SESSION: &str = "session";
 
 /// What every process of a cluster knows and nobody else. Shown nowhere.
 #[derive(Clone)]

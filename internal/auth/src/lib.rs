@@ -2,7 +2,7 @@
 //!
 //! A [`loglake_model::TenantId`] is made only in this crate, out of a credential that was checked. Start with
 //! [`Authenticator::authenticate`]. How roles prove themselves to one another is in [`internal`], the keys that come from
-//! the cluster's secret in [`keys`].
+//! the cluster's secret in [`keys`], the tokens of clients' sessions in [`session`].
 
 mod authenticator;
 mod caller;
@@ -14,6 +14,7 @@ pub mod internal;
 pub mod keys;
 mod listen;
 mod scope;
+pub mod session;
 mod token;
 
 pub use authenticator::Authenticator;

@@ -22,17 +22,25 @@ pub enum Error {
         /// What is wrong there.
         what: &'static str,
     },
+    /// A saved state of a session or key cannot be read.
+    #[error("the saved state of session or key {id:?} cannot be used: {what}")]
+    State {
+        /// Whose.
+        id: String,
+        /// What is wrong with it.
+        what: &'static str,
+    },
 }
 
 impl Error {
     /// What the caller does next: `TooLarge` for [`Error::Full`], `Internal` for [`Error::Unfit`], `Corrupt` for
-    /// [`Error::Corrupt`].
+    /// [`Error::Corrupt`] and [`Error::State`].
     #[must_use]
     pub fn kind(&self) -> ErrorKind {
         match self {
             Self::Full { .. } => ErrorKind::TooLarge,
             Self::Unfit(_) => ErrorKind::Internal,
-            Self::Corrupt { .. } => ErrorKind::Corrupt,
+            Self::Corrupt { .. } | Self::State { .. } => ErrorKind::Corrupt,
         }
     }
 }

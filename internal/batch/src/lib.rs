@@ -26,7 +26,7 @@
 //!
 //!  origin, kind 1 (session)               origin, kind 2 (idempotency key)
 //!  16  id of the session                  32  hash of the key
-//!  8   i64, when it was opened            8   i64, when the key was first seen
+//!  8   i64, when it was opened            8   i64, when the request was received
 //!  4   u32, partitions of its routing     4   u32, partitions of its routing
 //!  8   u64, number of the client's batch  4   u32, part
 //!  8   u64, oldest number without         4   u32, parts
@@ -47,7 +47,8 @@
 //!
 //! A client's batch is split by partition; what goes to one partition and is larger than one message is cut into several, whose
 //! `part` counts from 0 to `parts` - 1. So (session, number, part) names a message among those of its partition, and stays the
-//! same when the client's batch is sent again.
+//! same when the client's batch is sent again. Limits: `number` lies less than [`repeats::MAX_OUTSTANDING`] above the oldest
+//! without acknowledgement, `parts` is at most [`repeats::MAX_PARTS`]. [`repeats`] tells which messages are repeats.
 
 mod builder;
 mod error;
@@ -55,6 +56,7 @@ mod group;
 mod layout;
 mod log_batch;
 mod origin;
+pub mod repeats;
 mod wire;
 
 #[cfg(test)]
@@ -66,3 +68,4 @@ pub use group::{BatchRecord, Group, Groups, Records};
 pub use layout::{MAX_BYTES, MAX_MINUTES, MAX_TRACE_ID_BYTES, VERSION};
 pub use log_batch::LogBatch;
 pub use origin::{IdempotencyKey, Origin, SessionPart};
+pub use repeats::{Repeats, Verdict};

@@ -1,4 +1,5 @@
 use crate::Error;
+use crate::repeats::{KEY_GOOD_NS, MAX_OUTSTANDING, MAX_PARTS, SESSION_END_NS};
 use crate::wire::Reader;
 
 /// Where a message's records come from, so that a repeat is recognised.
@@ -17,7 +18,7 @@ pub enum Origin {
 pub struct SessionPart {
     /// The session's random id.
     pub id: [u8; 16],
-    /// When the session was opened, ns UTC.
+    /// When the session was opened, by the log's clock, ns UTC.
     pub opened_at_ns: i64,
     /// How many partitions the session routes to, at least 1: fixed when it was opened, so that a repeat goes the same way.
     pub partitions: u32,
@@ -36,7 +37,7 @@ pub struct SessionPart {
 pub struct IdempotencyKey {
     /// A hash of tenant and key.
     pub hash: [u8; 32],
-    /// When the key was first seen, ns UTC.
+    /// When this request was received, by the log's clock, ns UTC.
     pub first_seen_ns: i64,
     /// How many partitions the request was routed to, at least 1.
     pub partitions: u32,
@@ -49,6 +50,17 @@ pub struct IdempotencyKey {
 impl Origin {
     /// How long the form of kinds 1 and 2 is.
     const BYTES: usize = 52;
+
+    /// The append time, by the log's own clock, from which on such a message is dropped and must not be acknowledged; `None` for
+    /// one that is always taken.
+    #[must_use]
+    pub fn deadline_ns(&self) -> Option<i64> {
+        match self {
+            Self::None => None,
+            Self::Session(session) => Some(session.opened_at_ns.saturating_add(SESSION_END_NS)),
+            Self::Key(key) => Some(key.first_seen_ns.saturating_add(KEY_GOOD_NS)),
+        }
+    }
 
     pub(crate) fn code(&self) -> u8 {
         match self {
@@ -82,6 +94,9 @@ impl Origin {
                 if session.oldest_unacknowledged > session.number {
                     return Err("the oldest unacknowledged number is past the batch's own");
                 }
+                if session.number - session.oldest_unacknowledged >= MAX_OUTSTANDING {
+                    return Err("the number lies too far above the oldest unacknowledged one");
+                }
                 (session.opened_at_ns, session.partitions, session.part, session.parts)
             }
             Self::Key(key) => (key.first_seen_ns, key.partitions, key.part, key.parts),
@@ -94,6 +109,9 @@ impl Origin {
         }
         if part >= parts {
             return Err("the part is past the number of parts");
+        }
+        if parts > MAX_PARTS {
+            return Err("there are too many parts");
         }
         Ok(())
     }

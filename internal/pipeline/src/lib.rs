@@ -26,4 +26,4 @@ mod validate;
 mod tests;
 
 pub use config::Config;
-pub use pipeline::{Pipeline, Rendered};
+pub use pipeline::{Measured, Pipeline, Rendered};

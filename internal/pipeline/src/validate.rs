@@ -2,7 +2,7 @@ use std::time::Duration;
 
 use loglake_model::{Fault, FaultCode, InvalidService, InvalidTimestamp, Record, Service, limits, line};
 
-use crate::Config;
+use crate::{Config, Measured};
 
 /// The attribute that keeps a level's unknown spelling.
 const LEVEL_TEXT: &str = "level_text";
@@ -79,7 +79,12 @@ fn count(field: &str, actual: usize, limit: usize) -> Result<(), Fault> {
 }
 
 /// The record's time: its own, or that of its receipt.
-pub(crate) fn timestamp(config: &Config, own_ns: Option<i64>, received_at_ns: i64) -> Result<i64, Fault> {
+pub(crate) fn timestamp(
+    config: &Config,
+    own_ns: Option<i64>,
+    received_at_ns: i64,
+    measured: Measured,
+) -> Result<i64, Fault> {
     let fault = |code, message: String| Err(Fault::new(code, "timestamp", message));
     let Some(ns) = own_ns else {
         // A machine whose clock stands outside the years that can be written still gets its records stored.
@@ -91,7 +96,7 @@ pub(crate) fn timestamp(config: &Config, own_ns: Option<i64>, received_at_ns: i6
     if ns == i64::MAX {
         return fault(FaultCode::Invalid, InvalidTimestamp::Overflow.to_string());
     }
-    if ns > received_at_ns.saturating_add(nanos(config.max_future)) {
+    if ns > measured.latest_ns.saturating_add(nanos(config.max_future)) {
         return fault(
             FaultCode::TooFarAhead,
             format!(
@@ -101,7 +106,7 @@ pub(crate) fn timestamp(config: &Config, own_ns: Option<i64>, received_at_ns: i6
         );
     }
     match config.max_age {
-        Some(max_age) if ns < received_at_ns.saturating_sub(nanos(max_age)) => {
+        Some(max_age) if ns < measured.earliest_ns.saturating_sub(nanos(max_age)) => {
             fault(FaultCode::TooOld, format!("it lies more than {} s before the time of receipt", max_age.as_secs()))
         }
         _ => Ok(ns),

@@ -32,6 +32,9 @@ pub enum Error {
     /// The object store did not do what was asked.
     #[error(transparent)]
     Store(#[from] loglake_store::Error),
+    /// The saved state of clients' sessions could not be read.
+    #[error(transparent)]
+    Sessions(#[from] loglake_batch::Error),
     /// A chunk could not be built.
     #[error("building a chunk: {0}")]
     Chunk(#[from] loglake_chunk::Error),
@@ -103,6 +106,7 @@ impl Error {
             Self::Commit(error) => error.kind(),
             Self::Index(error) => error.kind(),
             Self::Store(error) => error.kind(),
+            Self::Sessions(error) => error.kind(),
             Self::Chunk(error) => error.kind(),
             Self::LostRecords { .. }
             | Self::Truncated { .. }

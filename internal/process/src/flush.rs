@@ -14,6 +14,7 @@ use futures_util::{StreamExt as _, TryStreamExt as _, stream};
 use loglake_commit::{
     Chain, Claim, ENTRY_VERSION, Entry, QuarantineRef, TARGET_SLACK, Tail, chunk_key, quarantine_key,
 };
+use loglake_index::SessionChange;
 use loglake_model::{ChunkMeta, failpoint};
 use tokio::time::Instant;
 
@@ -36,6 +37,8 @@ pub(crate) struct Flush {
     pub(crate) next: u64,
     pub(crate) messages: Vec<Arc<Held>>,
     pub(crate) leader_epoch: Option<i32>,
+    /// What these messages changed of clients' sessions.
+    pub(crate) sessions: Vec<SessionChange>,
 }
 
 /// How it ended.
@@ -82,7 +85,7 @@ impl Flush {
                 nonce: (shared.nonce)(),
                 writer: shared.holder.clone(),
                 leader_epoch: self.leader_epoch.max(tail.leader_epoch),
-                sessions: Vec::new(),
+                sessions: self.sessions.clone(),
                 quarantine: quarantine.clone(),
                 gap: None,
                 previous_hash: tail.hash.clone(),

@@ -27,6 +27,7 @@ mod quarantine;
 mod role;
 mod scan;
 mod serving;
+mod sessions;
 mod shared;
 mod supervisor;
 mod surroundings;

@@ -10,6 +10,8 @@ pub(crate) struct Metrics {
     pub(crate) records: IntCounter,
     pub(crate) bytes: IntCounter,
     pub(crate) quarantined: IntCounter,
+    pub(crate) repeats_dropped: IntCounterVec,
+    pub(crate) sessions: IntGaugeVec,
     pub(crate) flushes: IntCounterVec,
     pub(crate) flush_seconds: HistogramVec,
     pub(crate) chunk_bytes: Histogram,
@@ -60,6 +62,12 @@ impl Metrics {
                 "loglake_process_quarantined_messages_total",
                 "Messages that could not be read and were put into quarantine.",
             )?,
+            repeats_dropped: counters(
+                "loglake_repeats_dropped_total",
+                "Messages dropped because their records are there already (repeat), or were appended too late to tell (late).",
+                "reason",
+            )?,
+            sessions: gauges("loglake_process_sessions", "Sessions and idempotency keys remembered.")?,
             flushes: counters("loglake_process_flushes_total", "Flushes by reason.", "reason")?,
             flush_seconds: add(
                 registry,

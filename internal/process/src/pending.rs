@@ -72,6 +72,12 @@ impl Pending {
         }
     }
 
+    /// Counts a message of which nothing is kept: it moves the chain all the same.
+    pub(crate) fn pass_over(&mut self, now: Instant) {
+        self.since.get_or_insert(now);
+        self.messages += 1;
+    }
+
     pub(crate) fn chunks(&self) -> usize {
         self.chunks.len()
     }

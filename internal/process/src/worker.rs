@@ -17,6 +17,7 @@ use crate::guard;
 use crate::held::Held;
 use crate::pending::Pending;
 use crate::serving::Serving;
+use crate::sessions::Sessions;
 use crate::shared::Shared;
 
 /// Payload bytes asked for at a time.
@@ -124,14 +125,23 @@ impl Worker {
     async fn take_over(&self) -> Result<Tenure<'_>, Error> {
         let shared = &self.shared;
         let partition = self.chain.partition();
-        let state = retry(shared, "read_chain", || async { Ok(self.chain.read().await?) }).await?;
-        let (tail, folded) = (state.tail.clone(), state.checkpoint_seq());
-        drop(state);
-        failpoint!("takeover.chain_read");
-        retry(shared, "catch_up", || async { Ok(loglake_commit::catch_up(&self.chain, shared.index.as_ref()).await?) })
+        let (tail, folded, sessions) = loop {
+            let state = retry(shared, "read_chain", || async { Ok(self.chain.read().await?) }).await?;
+            let (read, folded, sessions) =
+                (state.tail.clone(), state.checkpoint_seq(), Sessions::load(&state.sessions)?);
+            drop(state);
+            failpoint!("takeover.chain_read");
+            retry(shared, "catch_up", || async {
+                Ok(loglake_commit::catch_up(&self.chain, shared.index.as_ref()).await?)
+            })
             .await?;
-        failpoint!("takeover.caught_up");
-        let tail = guard::align(shared, &self.chain, tail).await?;
+            failpoint!("takeover.caught_up");
+            let tail = guard::align(shared, &self.chain, read.clone()).await?;
+            // Records were given up, perhaps by another writer after a flush: the sessions must be those of the tail.
+            if tail == read {
+                break (tail, folded, sessions);
+            }
+        };
         // A partition without new records would keep the log's space for ever: marks do not outlive the process.
         shared.trim(partition, tail.next).await;
         let source = shared.consumer.open(partition, tail.next).await?;
@@ -146,7 +156,7 @@ impl Worker {
         shared.metrics.halt(partition, None);
         self.started.send_replace(true);
         tracing::info!(partition, seq = tail.seq, next = tail.next, "partition taken");
-        Ok(Tenure::new(self, source, held, tail, folded))
+        Ok(Tenure::new(self, source, held, tail, folded, sessions))
     }
 
     /// Returns when the topic is no longer the one that this process started with.
@@ -234,6 +244,8 @@ struct Tenure<'a> {
     carried: Option<Fetched>,
     leader_epoch: Option<i32>,
     pending: Pending,
+    /// At `position`.
+    sessions: Sessions,
     flush: Option<Aborting<Result<Flushed, Error>>>,
     /// Flushed messages that are kept for a while: until when, and below which offset.
     kept: VecDeque<(Instant, u64)>,
@@ -241,7 +253,14 @@ struct Tenure<'a> {
 }
 
 impl<'a> Tenure<'a> {
-    fn new(worker: &'a Worker, source: Box<dyn PartitionConsumer>, held: Serving, tail: Tail, folded: u64) -> Self {
+    fn new(
+        worker: &'a Worker,
+        source: Box<dyn PartitionConsumer>,
+        held: Serving,
+        tail: Tail,
+        folded: u64,
+        sessions: Sessions,
+    ) -> Self {
         let partition = worker.chain.partition();
         Self {
             worker,
@@ -256,6 +275,7 @@ impl<'a> Tenure<'a> {
             leader_epoch: tail.leader_epoch,
             tail,
             pending: Pending::new(worker.shared.window_ns()),
+            sessions,
             flush: None,
             kept: VecDeque::new(),
             was_full: false,
@@ -333,7 +353,7 @@ impl<'a> Tenure<'a> {
         let mut position = fetched.position;
         while let Some(message) = left.next() {
             let held = Held::new(message, &self.worker.shared.budget);
-            let room = ENTRY_BYTES.saturating_sub(self.pending.entry_bytes());
+            let room = ENTRY_BYTES.saturating_sub(self.entry_bytes() + self.sessions.cost(&held));
             if !self.pending.is_empty() && self.pending.cost(&held, room) >= room {
                 // The next entry begins with it: what a flush takes ends where the position is.
                 position = held.offset();
@@ -360,6 +380,11 @@ impl<'a> Tenure<'a> {
                     );
                 }
             }
+            // Not held either: the tail serves what the chunks will have.
+            if self.sessions.is_dropped(&held, metrics) {
+                self.pending.pass_over(now);
+                continue;
+            }
             self.pending.add(&held, now);
             messages.push(Arc::new(held));
         }
@@ -367,6 +392,7 @@ impl<'a> Tenure<'a> {
         self.held.extend(messages, position);
         metrics.position.with_label_values(&[&self.label]).set(position.cast_signed());
         metrics.lag.with_label_values(&[&self.label]).set(fetched.latest.saturating_sub(position).cast_signed());
+        metrics.sessions.with_label_values(&[&self.label]).set(self.sessions.len() as i64);
         metrics.open_chunks.with_label_values(&[&self.label]).set(self.pending.chunks() as i64);
         Ok(())
     }
@@ -379,7 +405,12 @@ impl<'a> Tenure<'a> {
     fn is_entry_full(&self) -> bool {
         (self.carried.is_some() && !self.pending.is_empty())
             || self.pending.chunks() >= self.worker.shared.config.max_open_chunks
-            || self.pending.entry_bytes() >= TARGET_ENTRY_BYTES / 8 * 7
+            || self.entry_bytes() >= TARGET_ENTRY_BYTES / 8 * 7
+    }
+
+    /// About how long the next entry would be now.
+    fn entry_bytes(&self) -> usize {
+        self.pending.entry_bytes() + self.sessions.changed_bytes()
     }
 
     /// Why it is time to flush, if it is.
@@ -409,6 +440,7 @@ impl<'a> Tenure<'a> {
             next: self.position,
             messages: self.held.view(self.tail.next).messages,
             leader_epoch: self.leader_epoch,
+            sessions: self.sessions.take_changes(),
         };
         tracing::debug!(partition = self.partition, reason, messages = flush.messages.len(), "flush begins");
         let chain = self.worker.chain.clone();

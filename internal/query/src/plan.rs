@@ -19,7 +19,7 @@ use tokio::time::{Instant, sleep};
 use crate::Error;
 use crate::missing::{GONE, Missing, NO_INDEX, TOO_MUCH, UNREADABLE};
 use crate::owners::{self, Verdict};
-use crate::replay::{self, replay};
+use crate::replay::{self, Outcome, replay};
 use crate::shared::Shared;
 use crate::tail_ask::{TailAsk, TailPart};
 
@@ -184,7 +184,7 @@ async fn cover(
     for (one, read) in join_all(reads).await {
         let Want { partition, from, until } = one.want;
         match read {
-            Ok(read) => {
+            Ok(Outcome::Read(read)) => {
                 plan.replayed_bytes += read.bytes;
                 if read.reached < until {
                     plan.lacks(partition, read.reached, until, TOO_MUCH);
@@ -192,8 +192,8 @@ async fn cover(
                 plan.settle(one.sealed, read.part);
                 open.remove(&partition);
             }
-            Err(Error::Broker(error)) if matches!(*error, loglake_broker::Error::OffsetOutOfRange { .. }) => {
-                // Flushed and trimmed since the index was read, most likely.
+            Ok(Outcome::Moved) => {
+                // Flushed, and perhaps trimmed, since the index was read, most likely.
                 let Some(state) = open.get_mut(&partition) else { continue };
                 state.rereads += 1;
                 if state.rereads > MAX_REREADS {

@@ -3,7 +3,7 @@
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
 
-use loglake_batch::LogBatch;
+use loglake_batch::{LogBatch, Repeats, Verdict};
 use loglake_broker::{Error, Message, Reader};
 use loglake_model::{RecordId, line};
 
@@ -24,9 +24,16 @@ pub(crate) struct Replayed {
     pub(crate) bytes: u64,
 }
 
+/// How a replay ended.
+pub(crate) enum Outcome {
+    /// It was read, or as much as the budget allows.
+    Read(Replayed),
+    /// The index, or the broker, has gone on from where it was to be read: flushed meanwhile, most likely.
+    Moved,
+}
+
 /// Reads `[from, until)` of `partition` as a processor would: messages that cannot be decoded go to its quarantine, so that
-/// they are passed over here. (Repeats within a client's session will be dropped here too, with the state of the sessions at
-/// `from`, once processors drop them.)
+/// they are passed over here; repeats of clients are dropped, by the state of their sessions at `from`.
 ///
 /// `budget` is what the query may still read, in bytes; when it is used up the rest is left out, as `reached` tells.
 pub(crate) async fn replay(
@@ -36,11 +43,22 @@ pub(crate) async fn replay(
     from: u64,
     until: u64,
     budget: &AtomicUsize,
-) -> Result<Replayed, crate::Error> {
+) -> Result<Outcome, crate::Error> {
+    // In one step with its watermark: the state at any other offset would drop, or show, the wrong messages.
+    let Some((watermark, sessions)) = shared.index.sessions(partition).await? else { return Ok(Outcome::Moved) };
+    if watermark.next != from {
+        return Ok(Outcome::Moved);
+    }
+    let saved = sessions.iter().filter_map(|change| Some((change.session.as_str(), change.state.as_deref()?)));
+    let mut repeats = Repeats::load(saved).map_err(|error| crate::Error::Internal(error.to_string()))?;
+    drop(sessions);
     let mut replayed = Replayed { part: TailPart::default(), reached: from, bytes: 0 };
     let reader: &dyn Reader = shared.reader.as_ref();
     while replayed.reached < until && budget.load(Ordering::Relaxed) > 0 {
-        let fetched = reader.read(partition, replayed.reached, until, FETCH_BYTES).await?;
+        let fetched = match reader.read(partition, replayed.reached, until, FETCH_BYTES).await {
+            Err(Error::OffsetOutOfRange { .. }) => return Ok(Outcome::Moved),
+            read => read?,
+        };
         let bytes: usize = fetched.messages.iter().map(|message| message.payload.len()).sum();
         let _ = budget.fetch_update(Ordering::Relaxed, Ordering::Relaxed, |left| Some(left.saturating_sub(bytes)));
         replayed.bytes += bytes as u64;
@@ -51,15 +69,22 @@ pub(crate) async fn replay(
         replayed.reached = fetched.position;
         let (ask, incarnation) = (ask.clone(), shared.incarnation);
         let part = std::mem::take(&mut replayed.part);
-        let look = move || look(part, &fetched.messages, &ask, incarnation, partition);
-        replayed.part = shared.compute(look).await?;
+        let seen = std::mem::take(&mut repeats);
+        let look = move || look((part, seen), &fetched.messages, &ask, incarnation, partition);
+        (replayed.part, repeats) = shared.compute(look).await?;
     }
     replayed.reached = replayed.reached.min(until);
-    Ok(replayed)
+    Ok(Outcome::Read(replayed))
 }
 
-/// Adds to `part` what `messages` hold of what was asked.
-fn look(mut part: TailPart, messages: &[Message], ask: &TailAsk, incarnation: u32, partition: u32) -> TailPart {
+/// Adds to the part what `messages`, the next ones in the order of offsets, hold of what was asked.
+fn look(
+    (mut part, mut repeats): (TailPart, Repeats),
+    messages: &[Message],
+    ask: &TailAsk,
+    incarnation: u32,
+    partition: u32,
+) -> (TailPart, Repeats) {
     let range = ask.range();
     for message in messages {
         let batch = match LogBatch::decode(message.payload.clone()) {
@@ -70,6 +95,10 @@ fn look(mut part: TailPart, messages: &[Message], ask: &TailAsk, incarnation: u3
             }
         };
         if batch.tenant() != ask.tenant().name() {
+            continue;
+        }
+        // Before anything else is looked at: each message counts for those after it. Sessions never span tenants.
+        if repeats.take(batch.origin(), message.append_time_ns) != Verdict::New {
             continue;
         }
         for group in batch.groups() {
@@ -108,5 +137,5 @@ fn look(mut part: TailPart, messages: &[Message], ask: &TailAsk, incarnation: u3
         part.is_truncated |= part.rows.len() > query.limit;
         part.rows.truncate(query.limit);
     }
-    part
+    (part, repeats)
 }

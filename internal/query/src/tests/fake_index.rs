@@ -19,9 +19,12 @@ pub(super) struct FakeIndex {
 pub(super) struct State {
     pub(super) partitions: HashMap<u32, (Option<Watermark>, Vec<ChunkMeta>)>,
     pub(super) gaps: HashMap<u32, Vec<Gap>>,
+    pub(super) sessions: HashMap<u32, Vec<SessionChange>>,
     pub(super) leases: HashMap<String, String>,
     /// Runs once, at the next question for chunks, before it is answered.
     pub(super) before_chunks: Vec<Step>,
+    /// The same, at questions for sessions.
+    pub(super) before_sessions: Vec<Step>,
     pub(super) questions: u64,
     pub(super) is_down: bool,
 }
@@ -90,8 +93,14 @@ impl ChunkIndex for FakeIndex {
         Ok(query.partitions.iter().map(of).collect())
     }
 
-    async fn sessions(&self, _: u32) -> Result<Option<(Watermark, Vec<SessionChange>)>, Error> {
-        unused()
+    async fn sessions(&self, partition: u32) -> Result<Option<(Watermark, Vec<SessionChange>)>, Error> {
+        let mut state = self.state.lock();
+        if !state.before_sessions.is_empty() {
+            let Step(step) = state.before_sessions.remove(0);
+            step(&mut state);
+        }
+        let watermark = state.partitions.get(&partition).and_then(|(watermark, _)| *watermark);
+        Ok(watermark.map(|watermark| (watermark, state.sessions.get(&partition).cloned().unwrap_or_default())))
     }
 
     async fn acquire(&self, _: &str, _: &str, _: &str, _: Duration) -> Result<Lease, Error> {

@@ -1,17 +1,23 @@
 //! The reading rule: what counts as an answer for the un-flushed tail.
 
+use std::sync::atomic::AtomicUsize;
+
+use bytes::Bytes;
+use loglake_batch::{BatchBuilder, Origin, SessionPart};
 use loglake_broker::{Producer as _, Trim as _};
-use loglake_index::{Gap, Watermark};
-use loglake_model::{ErrorKind, Level, TimeRange};
+use loglake_index::{Gap, SessionChange, Watermark};
+use loglake_model::{ErrorKind, Level, RecordId, Service, TenantName, TimeRange};
 use loglake_search::Filter;
 use loglake_store::ObjectStore as _;
 
 use super::fake_index::Step;
 use super::fake_tail::{Claim, FakeTail};
-use super::lake::{Lake, NOW_NS, PARTITIONS, Sent, ids_of};
+use super::lake::{Lake, NOW_NS, PARTITIONS, Sent, ids_of, tenant};
 use crate::missing::{GONE, LOST, Missing, NO_INDEX};
 use crate::order::Direction;
 use crate::query::Query;
+use crate::replay::{Outcome, replay};
+use crate::tail_ask::TailAsk;
 
 fn some(from: i64, count: i64) -> Vec<Sent> {
     let services = ["api", "web", "queue", "db"];
@@ -319,4 +325,76 @@ async fn a_gap_is_named_by_every_answer_that_it_could_be_part_of() {
         let range = query.range;
         assert_eq!(!lake.page(query).await.unwrap().missing.is_empty(), is_named, "{range:?}");
     }
+}
+
+/// A message of batch `number` of one session with one record of `api`.
+fn numbered(number: u64, oldest_unacknowledged: u64) -> Bytes {
+    let origin = Origin::Session(SessionPart {
+        id: [5; 16],
+        opened_at_ns: NOW_NS,
+        partitions: PARTITIONS,
+        number,
+        oldest_unacknowledged,
+        part: 0,
+        parts: 1,
+    });
+    let sent = Sent { message: format!("batch {number}"), ..some(0, 1).remove(0) };
+    let mut builder = BatchBuilder::new(&TenantName::parse(sent.tenant).unwrap(), NOW_NS, origin);
+    builder.push(&Service::parse(sent.service).unwrap(), sent.timestamp_ns, sent.level, "", &sent.line()).unwrap();
+    builder.finish().unwrap()
+}
+
+#[tokio::test]
+async fn repeats_are_not_read_from_the_broker_by_the_state_at_the_watermark() {
+    let lake = Lake::new().await;
+    let partition = busy();
+    // 1 and 3 are in chunks; then 2, tried again, comes late, and copies of 1, 3 and 2.
+    for (number, low) in [(1, 1), (3, 1), (2, 1), (1, 1), (3, 2), (2, 2), (4, 4), (4, 4)] {
+        lake.broker.append(partition, numbered(number, low)).await.unwrap();
+    }
+    lake.flush(partition, 2).await;
+    let state = Some(format!("[1,{NOW_NS},1,[[1,1],[3,3]],[]]"));
+    lake.index.state.lock().sessions.insert(partition, vec![SessionChange { session: "05".repeat(16), state }]);
+    let offsets = |ids: Vec<RecordId>| ids.into_iter().map(|id| id.offset).collect::<Vec<_>>();
+    let answer = lake.page(everything(&lake)).await.unwrap();
+    assert_eq!((answer.missing.len(), offsets(ids_of(&answer))), (0, vec![6, 2, 1, 0]));
+    // Also where nothing of a message is asked for: it counts for those after it.
+    let ask = TailAsk::Services { tenant: tenant("acme"), range: TimeRange::ALL };
+    let budget = AtomicUsize::new(1 << 20);
+    let Outcome::Read(read) = replay(lake.shared(), &ask, partition, 2, 8, &budget).await.unwrap() else {
+        panic!("the index has moved");
+    };
+    assert_eq!(read.part.services["api"].records, 2);
+    // The state belongs to one offset: at another one nothing can be said.
+    let moved = replay(lake.shared(), &ask, partition, 1, 8, &budget).await.unwrap();
+    assert!(matches!(moved, Outcome::Moved));
+    lake.index
+        .state
+        .lock()
+        .sessions
+        .insert(partition, vec![SessionChange { session: "05".repeat(16), state: Some("[9]".to_owned()) }]);
+    let kind = replay(lake.shared(), &ask, partition, 2, 8, &budget).await.map(drop).unwrap_err().kind();
+    assert_eq!(kind, ErrorKind::Internal);
+}
+
+#[tokio::test]
+async fn a_flush_between_chunks_and_sessions_reads_the_index_again() {
+    let lake = Lake::new().await;
+    let partition = busy();
+    for number in [1, 1, 2, 2] {
+        lake.broker.append(partition, numbered(number, 1)).await.unwrap();
+    }
+    // The sessions are those at offset 1 while the chunks were read at 0: the first answer cannot be used.
+    lake.index.state.lock().before_sessions.push(Step(Box::new(move |state| {
+        let state_text = Some(format!("[1,{NOW_NS},1,[[1,1]],[]]"));
+        state.sessions.insert(partition, vec![SessionChange { session: "05".repeat(16), state: state_text }]);
+        let (watermark, _) = state.partitions.get_mut(&partition).unwrap();
+        *watermark = Some(Watermark { seq: 1, next: 1 });
+    })));
+    let before = lake.index.state.lock().questions;
+    let answer = lake.page(everything(&lake)).await.unwrap();
+    let offsets: Vec<u64> = ids_of(&answer).into_iter().map(|id| id.offset).collect();
+    // Offset 0 is in chunks now, which this index does not have.
+    assert_eq!((answer.missing.len(), offsets), (0, vec![2]));
+    assert_eq!(lake.index.state.lock().questions, before + 2);
 }
