@@ -151,9 +151,16 @@ impl GenerateArgs {
 #[derive(Debug, ClapArgs)]
 #[command(next_help_heading = "Delivery")]
 pub(crate) struct DeliveryArgs {
-    /// The server's gRPC address.
-    #[arg(long, env = "LOGLAKE_SERVER", default_value = "http://127.0.0.1:50051", value_name = "URL")]
-    server: String,
+    /// The servers' gRPC addresses, between commas or each with its own --server: any ingestors of one cluster. Another one is
+    /// tried when one does not answer; what has no answer yet goes there in the same session, so that it counts once.
+    #[arg(
+        long,
+        env = "LOGLAKE_SERVER",
+        default_value = "http://127.0.0.1:50051",
+        value_name = "URL",
+        value_delimiter = ','
+    )]
+    server: Vec<String>,
     /// A file that holds the token and nothing else [default: the environment's LOGLAKE_TOKEN, if any].
     #[arg(long, value_name = "FILE")]
     token_file: Option<PathBuf>,
@@ -190,7 +197,7 @@ impl DeliveryArgs {
                 std::env::var("LOGLAKE_TOKEN").ok().filter(|text| !text.trim().is_empty()).map(|text| Token::new(&text))
             }
         };
-        Target::new(&self.server, token.as_ref(), self.tenant.as_deref())
+        Target::new(&self.server.join(","), token.as_ref(), self.tenant.as_deref())
     }
 
     pub(crate) fn options(&self) -> Options {

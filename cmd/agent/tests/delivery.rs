@@ -28,6 +28,8 @@ enum Step {
     Retry,
     /// Refuses its first record.
     RejectFirst,
+    /// Ends the stream without keeping it, as the session is over.
+    SessionOver,
 }
 
 #[derive(Debug, Default)]
@@ -47,6 +49,9 @@ struct Server {
     numbers_of_session: Arc<Mutex<std::collections::HashSet<u64>>>,
     max_in_flight_bytes: u64,
     refuse: Option<tonic::Code>,
+    /// How long a session may be used, in seconds; and whether streams end when it is over.
+    session_seconds: u64,
+    sessions: Arc<std::sync::atomic::AtomicU64>,
 }
 
 impl Server {
@@ -58,6 +63,8 @@ impl Server {
             numbers_of_session: Arc::default(),
             max_in_flight_bytes: 0,
             refuse: None,
+            session_seconds: 3_600,
+            sessions: Arc::default(),
         }
     }
 
@@ -75,8 +82,12 @@ impl Server {
 
     fn keep(&self, batch: &Batch) {
         // As the processor does: a session's number counts once.
-        if self.keeps_sessions && !self.numbers_of_session.lock().unwrap().insert(batch.number) {
-            return;
+        if self.keeps_sessions {
+            let low = batch.oldest_unacknowledged;
+            assert!((1..=batch.number).contains(&low) && batch.number - low < 256, "{low} {}", batch.number);
+            if !self.numbers_of_session.lock().unwrap().insert(batch.number) {
+                return;
+            }
         }
         self.seen.lock().unwrap().messages.extend(batch.records.iter().map(|record| record.message.clone()));
     }
@@ -102,9 +113,19 @@ impl IngestService for Server {
         let server = self.clone();
         tokio::spawn(async move {
             let first = requests.message().await.unwrap().unwrap();
-            assert!(matches!(first.kind, Some(ingest_request::Kind::Open(_))), "{first:?}");
-            let session_token = if server.keeps_sessions { "session".to_owned() } else { String::new() };
-            let opened = Opened { session_token, max_in_flight_bytes: server.max_in_flight_bytes };
+            let Some(ingest_request::Kind::Open(open)) = first.kind else { panic!("not open: {first:?}") };
+            assert!(open.session);
+            let session_token = match open.session_token.as_str() {
+                _ if !server.keeps_sessions => String::new(),
+                "" => {
+                    server.numbers_of_session.lock().unwrap().clear();
+                    let number = server.sessions.fetch_add(1, std::sync::atomic::Ordering::SeqCst);
+                    format!("session {number}")
+                }
+                token => token.to_owned(),
+            };
+            let max_in_flight_bytes = server.max_in_flight_bytes;
+            let opened = Opened { session_token, max_in_flight_bytes, session_seconds_left: server.session_seconds };
             answer(&sender, ingest_response::Kind::Opened(opened)).await;
             while let Ok(Some(message)) = requests.message().await {
                 let Some(ingest_request::Kind::Batch(batch)) = message.kind else { panic!("not a batch") };
@@ -115,13 +136,14 @@ impl IngestService for Server {
                 match step {
                     Step::Accept => server.keep(&batch),
                     Step::KeepAndBreak => server.keep(&batch),
-                    Step::Break => {}
+                    Step::Break | Step::SessionOver => {}
                     Step::Retry => {
                         result.accepted = 0;
                         result.retry_reason = "the broker is away".to_owned();
                     }
                     Step::RejectFirst => {
-                        let kept = Batch { number: batch.number, records: batch.records[1..].to_vec() };
+                        let kept =
+                            Batch { number: batch.number, records: batch.records[1..].to_vec(), ..Batch::default() };
                         server.keep(&kept);
                         (result.accepted, result.rejected) = (records - 1, 1);
                         result.errors.push(RecordError {
@@ -131,6 +153,10 @@ impl IngestService for Server {
                             message: "at most 128 bytes".to_owned(),
                         });
                     }
+                }
+                if matches!(step, Step::SessionOver) {
+                    let _ = sender.send(Err(Status::failed_precondition("the session's hour is over"))).await;
+                    return;
                 }
                 if matches!(step, Step::KeepAndBreak | Step::Break) {
                     let _ = sender.send(Err(Status::unavailable("going away"))).await;
@@ -163,7 +189,11 @@ fn options() -> Options {
 
 /// Sends records `0..count` in batches of ten.
 async fn send(address: SocketAddr, count: usize, options: Options) -> (Outcome, Arc<Tally>) {
-    let target = Target::new(&format!("http://{address}"), Some(&Token::new("ll_a_b")), Some("tenant-1")).unwrap();
+    send_to(&format!("http://{address}"), count, options).await
+}
+
+async fn send_to(servers: &str, count: usize, options: Options) -> (Outcome, Arc<Tally>) {
+    let target = Target::new(servers, Some(&Token::new("ll_a_b")), Some("tenant-1")).unwrap();
     let tally = Arc::new(Tally::default());
     let (sender, batches) = mpsc::channel(2);
     let mut sink = Sink::new(sender, 10, 1 << 20, Duration::from_secs(1));
@@ -228,6 +258,58 @@ async fn a_session_that_is_resumed_keeps_its_numbers_and_nothing_is_doubtful() {
     assert_eq!((tally.counts().accepted, tally.counts().doubtful), (200, 0));
     assert_eq!(seen.streams.len(), 4);
     assert_eq!(seen.streams[1].first(), Some(&2), "{:?}", seen.streams);
+}
+
+#[tokio::test]
+async fn a_session_goes_on_at_the_next_server() {
+    let mut server = Server::new(&[Step::Accept, Step::KeepAndBreak, Step::KeepAndBreak]);
+    server.keeps_sessions = true;
+    let (one, other) = (server.start().await, server.start().await);
+    let gone = std::net::TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap();
+    let servers = format!("http://{one},http://{gone},http://{other}");
+    let (outcome, tally) = send_to(&servers, 200, options()).await;
+    assert!(outcome.failure.is_none(), "{outcome:?}");
+    assert_eq!(server.seen.lock().unwrap().messages, all(200));
+    assert_eq!((tally.counts().accepted, tally.counts().doubtful), (200, 0));
+    assert_eq!(server.sessions.load(std::sync::atomic::Ordering::SeqCst), 1);
+}
+
+#[tokio::test]
+async fn a_session_that_is_over_is_replaced_and_doubt_is_counted() {
+    let mut server = Server::new(&[Step::Accept, Step::SessionOver]);
+    server.keeps_sessions = true;
+    let (outcome, tally) = send(server.start().await, 200, options()).await;
+    assert!(outcome.failure.is_none(), "{outcome:?}");
+    assert_eq!(server.seen.lock().unwrap().messages, all(200));
+    assert_eq!(server.sessions.load(std::sync::atomic::Ordering::SeqCst), 2);
+    assert!(tally.counts().doubtful >= 10, "what was under way may have arrived");
+}
+
+#[tokio::test]
+async fn a_session_is_renewed_before_it_ends_with_nothing_under_way() {
+    let mut server = Server::new(&[]);
+    (server.keeps_sessions, server.session_seconds) = (true, 1);
+    let target = Target::new(&format!("http://{}", server.start().await), None, None).unwrap();
+    let tally = Arc::new(Tally::default());
+    let (sender, batches) = mpsc::channel(2);
+    let mut sink = Sink::new(sender, 1, 1 << 20, Duration::from_secs(1));
+    let counted = Arc::clone(&server.sessions);
+    let making = async move {
+        sink.begin("file").await.unwrap();
+        let mut made = 0_u64;
+        while counted.load(std::sync::atomic::Ordering::SeqCst) < 3 {
+            made += 1;
+            let record = LogRecord { service: "s".to_owned(), message: made.to_string(), ..LogRecord::default() };
+            sink.push(&record, made).await.unwrap();
+            tokio::time::sleep(Duration::from_millis(5)).await;
+        }
+        made
+    };
+    let options = options();
+    let (made, outcome) = tokio::join!(making, deliver(&target, &options, batches, &tally));
+    assert!(outcome.failure.is_none(), "{outcome:?}");
+    assert_eq!((tally.counts().accepted, tally.counts().doubtful, tally.counts().reconnects), (made, 0, 0));
+    assert_eq!(server.seen.lock().unwrap().messages.len() as u64, made);
 }
 
 #[tokio::test]

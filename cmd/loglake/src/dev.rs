@@ -6,6 +6,7 @@ use std::sync::Arc;
 use anyhow::Context as _;
 use loglake_auth::internal::InternalKey;
 use loglake_auth::keys;
+use loglake_auth::session::SessionKey;
 use loglake_broker::{EmbeddedLog, Reader as _, embedded};
 use loglake_index::EmbeddedIndex;
 use loglake_service::Role;
@@ -93,6 +94,7 @@ async fn run(mut start: Start) -> anyhow::Result<()> {
         partitions: topic.partitions,
         clock: start.clock.clone(),
         auth: start.auth.clone(),
+        session_key: SessionKey::new(&secret),
         registry: ingestor_registry,
         ready: start.readiness.role("ingestor"),
     };

@@ -1,5 +1,6 @@
 //! Takes records in and hands them to Kafka.
 
+use loglake_auth::session::SessionKey;
 use loglake_service::{Config, Listener, Role};
 use prometheus::Registry;
 use tracing::info;
@@ -27,6 +28,7 @@ async fn run(start: Start) -> anyhow::Result<()> {
         partitions: topic.partitions,
         clock: start.clock.clone(),
         auth: start.auth.clone(),
+        session_key: SessionKey::new(&start.cluster_secret()?),
         registry,
         ready,
     };

@@ -2,6 +2,7 @@ use std::net::SocketAddr;
 use std::sync::Arc;
 
 use loglake_auth::Authenticator;
+use loglake_auth::session::SessionKey;
 use loglake_broker::Producer;
 use loglake_model::{Clock, ReadyFlag};
 use loglake_pipeline::Pipeline;
@@ -12,7 +13,9 @@ use tracing::info;
 
 use crate::budget::Budget;
 use crate::intake::Intake;
+use crate::log_time::LogTime;
 use crate::metrics::Metrics;
+use crate::origins::Origins;
 use crate::serve::{Listener, Protocol};
 use crate::shared::Shared;
 use crate::{Config, Error, grpc, http};
@@ -30,6 +33,8 @@ pub struct Parts {
     pub clock: Arc<dyn Clock>,
     /// Who may send.
     pub auth: Arc<Authenticator>,
+    /// Signs the tokens of sessions: the same on every ingestor of a cluster.
+    pub session_key: SessionKey,
     /// Where the metrics are registered; see [`crate::metrics`].
     pub registry: prometheus::Registry,
     /// Told when requests are taken, and when they no longer are.
@@ -116,7 +121,7 @@ impl Ingestor {
 /// Checks the settings and puts together what both surfaces work with.
 fn share(config: Config, parts: Parts) -> Result<Shared, Error> {
     config.check()?;
-    let Parts { producer, partitions, clock, auth, registry, ready: _ } = parts;
+    let Parts { producer, partitions, clock, auth, session_key, registry, ready: _ } = parts;
     if partitions == 0 {
         return Err(Error::Config("the topic has no partition".to_owned()));
     }
@@ -138,6 +143,7 @@ fn share(config: Config, parts: Parts) -> Result<Shared, Error> {
         clock: Arc::clone(&clock),
         pipeline,
         append_timeout: config.append_timeout,
+        log_time: LogTime::new(Arc::clone(&clock)),
         metrics: metrics.clone(),
     };
     Ok(Shared {
@@ -146,6 +152,7 @@ fn share(config: Config, parts: Parts) -> Result<Shared, Error> {
         draining: CancellationToken::new(),
         config,
         intake,
+        origins: Origins::new(session_key, partitions),
         auth,
         clock,
         metrics,

@@ -1,6 +1,11 @@
 //! The way of a request's records, the same for every protocol: validated and rendered into messages, one for each partition
 //! (more where they do not fit), then appended side by side. Crash order: nothing is told to the client before the broker
 //! confirmed it; what was appended and not told may come again.
+//!
+//! Where repeats are told apart (a session, an idempotency key) the same request becomes the same messages however often it is
+//! sent, wherever: routed by the origin's own count of partitions, cut by the lengths of the lines, and with the same records.
+//! So which records are refused must not depend on when they came: in a session their times are measured from its hour; a
+//! request with a key is refused as a whole when one of its records lies outside of the times allowed.
 
 use std::collections::BTreeMap;
 use std::sync::Arc;
@@ -8,12 +13,15 @@ use std::time::{Duration, Instant};
 
 use bytes::Bytes;
 use futures_util::future::join_all;
+use loglake_api::Refusal;
+use loglake_batch::repeats::{MAX_PARTS, SESSION_GOOD_NS};
 use loglake_batch::{BatchBuilder, Origin};
 use loglake_broker::Producer;
 use loglake_model::{Clock, ErrorKind, Fault, FaultCode, Record, TenantId, failpoint, fails, partition_of};
-use loglake_pipeline::Pipeline;
+use loglake_pipeline::{Measured, Pipeline};
 use tracing::{error, warn};
 
+use crate::log_time::LogTime;
 use crate::metrics::Metrics;
 
 /// How many of a request's faults are told; all are counted.
@@ -28,6 +36,7 @@ pub(crate) struct Intake {
     pub(crate) clock: Arc<dyn Clock>,
     pub(crate) pipeline: Pipeline,
     pub(crate) append_timeout: Duration,
+    pub(crate) log_time: LogTime,
     pub(crate) metrics: Metrics,
 }
 
@@ -45,6 +54,9 @@ pub(crate) struct Gathering<'a> {
     intake: &'a Intake,
     tenant: TenantId,
     received_at_ns: i64,
+    origin: Origin,
+    partitions: u32,
+    measured: Measured,
     open: BTreeMap<u32, BatchBuilder>,
     full: Vec<(u32, BatchBuilder)>,
     line: Vec<u8>,
@@ -52,6 +64,8 @@ pub(crate) struct Gathering<'a> {
     turn: u64,
     refused: u64,
     told: Vec<Refused>,
+    /// The first record whose refusal depends on when it came, where none may.
+    untimely: Option<Refused>,
 }
 
 /// A request's records, ready to be appended.
@@ -59,6 +73,8 @@ pub(crate) struct Gathering<'a> {
 pub(crate) struct Gathered {
     /// By partition, in order.
     messages: BTreeMap<u32, Vec<Message>>,
+    /// What is appended at or past this, by the log's time, does not count.
+    deadline_ns: Option<i64>,
     line_bytes: u64,
     refused: u64,
     told: Vec<Refused>,
@@ -85,11 +101,25 @@ pub(crate) struct Outcome {
 
 impl Intake {
     /// Begins with a request of `tenant` that is here now.
-    pub(crate) fn begin(&self, tenant: &TenantId) -> Gathering<'_> {
+    pub(crate) fn begin(&self, tenant: &TenantId, origin: Origin) -> Gathering<'_> {
+        let received_at_ns = self.clock.now_ns();
+        let (partitions, measured) = match &origin {
+            Origin::None => (self.partitions, Measured::at(received_at_ns)),
+            Origin::Key(key) => (key.partitions, Measured::at(received_at_ns)),
+            Origin::Session(session) => {
+                let earliest_ns = session.opened_at_ns;
+                let latest_ns = earliest_ns.saturating_add(SESSION_GOOD_NS);
+                (session.partitions, Measured { earliest_ns, latest_ns })
+            }
+        };
         Gathering {
             intake: self,
             tenant: tenant.clone(),
-            received_at_ns: self.clock.now_ns(),
+            received_at_ns,
+            origin,
+            partitions,
+            measured,
+            untimely: None,
             open: BTreeMap::new(),
             full: Vec::new(),
             line: Vec::new(),
@@ -102,10 +132,11 @@ impl Intake {
 
     /// Appends what was gathered, the partitions side by side, and returns when all of it is durable or has failed.
     pub(crate) async fn append(&self, gathered: Gathered) -> Outcome {
-        let Gathered { messages, line_bytes, refused, told } = gathered;
+        let Gathered { messages, deadline_ns, line_bytes, refused, told } = gathered;
         failpoint!("ingest.decoded");
-        let results =
-            join_all(messages.into_iter().map(|(partition, messages)| self.append_to(partition, messages))).await;
+        let appends =
+            messages.into_iter().map(|(partition, messages)| self.append_to(partition, messages, deadline_ns));
+        let results = join_all(appends).await;
         let accepted = results.iter().map(|(records, _)| records).sum();
         let failure = results.into_iter().find_map(|(_, failure)| failure);
         self.metrics.records.inc_by(accepted);
@@ -116,13 +147,22 @@ impl Intake {
     }
 
     /// Appends to one partition, in order, until something fails.
-    async fn append_to(&self, partition: u32, messages: Vec<Message>) -> (u64, Option<ErrorKind>) {
+    async fn append_to(
+        &self,
+        partition: u32,
+        messages: Vec<Message>,
+        deadline_ns: Option<i64>,
+    ) -> (u64, Option<ErrorKind>) {
         let mut accepted = 0;
         for Message { payload, records } in messages {
             let began = Instant::now();
             let appended = tokio::time::timeout(self.append_timeout, self.producer.append(partition, payload)).await;
             let kind = match appended {
                 Ok(Ok(_)) if fails!("ingest.appended") => ErrorKind::Unavailable,
+                Ok(Ok(appended)) if self.is_late(appended.append_time_ns, deadline_ns) => {
+                    warn!(partition, offset = appended.offset, "appended too late to count");
+                    ErrorKind::Expired
+                }
                 Ok(Ok(_)) => {
                     self.metrics.append_seconds.observe(began.elapsed().as_secs_f64());
                     self.metrics.messages.inc();
@@ -148,6 +188,12 @@ impl Intake {
         }
         (accepted, None)
     }
+
+    /// Whether what was appended at `append_time_ns` will be dropped: it must not be acknowledged.
+    fn is_late(&self, append_time_ns: i64, deadline_ns: Option<i64>) -> bool {
+        self.log_time.saw(append_time_ns);
+        deadline_ns.is_some_and(|deadline_ns| append_time_ns >= deadline_ns)
+    }
 }
 
 impl Gathering<'_> {
@@ -156,6 +202,10 @@ impl Gathering<'_> {
         if let Err(fault) = record.and_then(|record| self.render(record)) {
             self.intake.metrics.refused_records.with_label_values(&[fault.code.as_str()]).inc();
             self.refused += 1;
+            let is_untimely = matches!(fault.code, FaultCode::TooFarAhead | FaultCode::TooOld);
+            if is_untimely && matches!(self.origin, Origin::Key(_)) && self.untimely.is_none() {
+                self.untimely = Some(Refused { place, fault: fault.clone() });
+            }
             if self.told.len() < MAX_TOLD {
                 self.told.push(Refused { place, fault });
             }
@@ -173,10 +223,11 @@ impl Gathering<'_> {
 
     fn render(&mut self, record: Record) -> Result<(), Fault> {
         self.line.clear();
-        let rendered = self.intake.pipeline.render(record, self.received_at_ns, &mut self.line)?;
+        let rendered =
+            self.intake.pipeline.render_measured(record, self.received_at_ns, self.measured, &mut self.line)?;
         let (service, trace_id, line) = (&rendered.service, rendered.trace_id.as_str(), self.line.as_slice());
-        let partition = partition_of(&self.tenant, service, self.intake.partitions);
-        let fresh = || BatchBuilder::new(&self.tenant, self.received_at_ns, Origin::None);
+        let partition = partition_of(&self.tenant, service, self.partitions);
+        let fresh = || BatchBuilder::new(&self.tenant, self.received_at_ns, self.origin.clone());
         let builder = self.open.entry(partition).or_insert_with(fresh);
         if !builder.fits(service, trace_id, line.len()) && !builder.is_empty() {
             self.full.push((partition, std::mem::replace(builder, fresh())));
@@ -192,15 +243,37 @@ impl Gathering<'_> {
     /// Ends it.
     ///
     /// # Errors
-    /// A message could not be written, which only happens when the clock shows a time before 1970.
-    pub(crate) fn finish(self) -> Result<Gathered, loglake_batch::Error> {
+    /// `Invalid` when a record of a request with a key lies outside of the times allowed: none of it is kept. `TooLarge` when
+    /// one partition gets more messages than can be told apart. `Internal` when a message could not be written, which only
+    /// happens when the clock shows a time before 1970.
+    pub(crate) fn finish(self) -> Result<Gathered, Refusal> {
+        if let Some(Refused { place, mut fault }) = self.untimely {
+            let what = "none of a request with a key is kept when one of its records lies outside of the times allowed";
+            fault.message = format!("{what}; record {place}: {}", fault.message);
+            return Err(fault.into());
+        }
+        let mut builders: BTreeMap<u32, Vec<BatchBuilder>> = BTreeMap::new();
+        for (partition, builder) in self.full.into_iter().chain(self.open).filter(|(_, builder)| !builder.is_empty()) {
+            builders.entry(partition).or_default().push(builder);
+        }
         let mut messages: BTreeMap<u32, Vec<Message>> = BTreeMap::new();
-        for (partition, builder) in self.full.into_iter().chain(self.open) {
-            if !builder.is_empty() {
+        let deadline_ns = self.origin.deadline_ns();
+        for (partition, builders) in builders {
+            let parts = u32::try_from(builders.len()).unwrap_or(u32::MAX);
+            if parts > MAX_PARTS && deadline_ns.is_some() {
+                let message = "too many bytes for one partition: cut the request into several";
+                let fault = Fault::new(FaultCode::TooLarge, "", message);
+                return Err(fault.with_limit(u64::from(MAX_PARTS), u64::from(parts)).into());
+            }
+            for (part, mut builder) in (0..).zip(builders) {
+                builder.set_part(part, parts);
                 let records = builder.records() as u64;
-                messages.entry(partition).or_default().push(Message { payload: builder.finish()?, records });
+                let payload = builder.finish();
+                let payload = payload.map_err(|error| Refusal::new(ErrorKind::Internal, error.to_string()))?;
+                messages.entry(partition).or_default().push(Message { payload, records });
             }
         }
-        Ok(Gathered { messages, line_bytes: self.line_bytes, refused: self.refused, told: self.told })
+        let (line_bytes, refused, told) = (self.line_bytes, self.refused, self.told);
+        Ok(Gathered { messages, deadline_ns, line_bytes, refused, told })
     }
 }

@@ -6,6 +6,7 @@
 //!
 //! Start with [`Ingestor`]; the way of a request is in `intake.rs`, the two surfaces are in `grpc/` and `http/`.
 
+mod allowance;
 mod budget;
 mod config;
 mod error;
@@ -13,7 +14,9 @@ mod grpc;
 mod http;
 mod ingestor;
 mod intake;
+mod log_time;
 pub mod metrics;
+mod origins;
 mod request_id;
 mod serve;
 mod shared;

@@ -11,11 +11,13 @@ use crate::Config;
 use crate::budget::Budget;
 use crate::intake::Intake;
 use crate::metrics::Metrics;
+use crate::origins::Origins;
 
 /// What both surfaces work with.
 pub(crate) struct Shared {
     pub(crate) config: Config,
     pub(crate) intake: Intake,
+    pub(crate) origins: Origins,
     pub(crate) auth: Arc<Authenticator>,
     pub(crate) clock: Arc<dyn Clock>,
     pub(crate) metrics: Metrics,

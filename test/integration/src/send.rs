@@ -48,7 +48,7 @@ pub async fn batch(
     records: Vec<LogRecord>,
 ) -> Result<BatchResult, tonic::Status> {
     let mut client = IngestServiceClient::connect(server.to_owned()).await.expect("the server listens");
-    let mut request = Request::new(Batch { number: 1, records });
+    let mut request = Request::new(Batch { number: 1, records, ..Batch::default() });
     for (name, value) in headers {
         let name = tonic::metadata::MetadataKey::from_bytes(name.as_bytes()).expect("a header's name");
         request.metadata_mut().insert(name, value.parse().expect("a header's value"));

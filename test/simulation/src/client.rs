@@ -36,6 +36,7 @@ pub fn ingestor(world: &World, number: u64) -> Result<Router> {
         partitions: world.partitions,
         clock: Arc::new(world.clock),
         auth: Arc::clone(&world.auth),
+        session_key: world.session_key(),
         registry: prometheus::Registry::new(),
         ready: Readiness::default().role("ingestor"),
     };

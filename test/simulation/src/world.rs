@@ -5,6 +5,7 @@ use std::sync::Arc;
 use anyhow::Result;
 use loglake_auth::internal::InternalKey;
 use loglake_auth::keys::ClusterSecret;
+use loglake_auth::session::SessionKey;
 use loglake_auth::{Authenticator, Scope, new_token};
 use loglake_broker::MemoryBroker;
 use loglake_model::TenantName;
@@ -110,7 +111,17 @@ impl World {
     /// The key of the roles' calls to each other.
     #[must_use]
     pub fn internal_key(&self) -> InternalKey {
-        InternalKey::new(&ClusterSecret::from_bytes(&[7; 32]).expect("it is long enough"))
+        InternalKey::new(&Self::secret())
+    }
+
+    /// What signs the tokens of sessions.
+    #[must_use]
+    pub fn session_key(&self) -> SessionKey {
+        SessionKey::new(&Self::secret())
+    }
+
+    fn secret() -> ClusterSecret {
+        ClusterSecret::from_bytes(&[7; 32]).expect("it is long enough")
     }
 
     /// The bucket as `life` sees it.

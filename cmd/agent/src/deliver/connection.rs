@@ -20,6 +20,23 @@ const OPEN_TIMEOUT: Duration = Duration::from_secs(10);
 #[derive(Debug, Default)]
 pub(super) struct Session {
     token: String,
+    /// When to open another one: well before this one ends, so that nothing is left without a result then.
+    renew_at: Option<Instant>,
+}
+
+impl Session {
+    /// Gives it up for a new one.
+    pub(super) fn forget(&mut self) {
+        *self = Self::default();
+    }
+
+    /// Takes what the server said at its opening.
+    fn opened(&mut self, token: String, seconds_left: u64) {
+        // Ten minutes of the hour are for what is under way, however often it must be sent again.
+        let use_for = Duration::from_secs(seconds_left).mul_f64(5.0 / 6.0);
+        self.renew_at = (!token.is_empty() && seconds_left > 0).then(|| Instant::now() + use_for);
+        self.token = token;
+    }
 }
 
 /// How a connection ended.
@@ -31,6 +48,10 @@ pub(super) enum Ended {
     Refused(anyhow::Error),
     /// Trying again may help.
     Lost(anyhow::Error),
+    /// The session is over: trying again in a new one may help.
+    Over(anyhow::Error),
+    /// Everything so far has its result, and it is time for another session.
+    Renew,
 }
 
 /// Opens one stream and delivers over it until everything has its result or the stream breaks.
@@ -41,8 +62,9 @@ pub(super) async fn run(
     window: &mut Window,
     batches: &mut mpsc::Receiver<Batch>,
     tally: &Arc<Tally>,
+    attempt: u64,
 ) -> Ended {
-    let opening = tokio::time::timeout(OPEN_TIMEOUT, open(target, session)).await;
+    let opening = tokio::time::timeout(OPEN_TIMEOUT, open(target, session, attempt)).await;
     let (sender, responses, max_bytes, is_resumed) = match opening {
         Ok(Ok(opened)) => opened,
         Ok(Err(ended)) => return ended,
@@ -51,15 +73,16 @@ pub(super) async fn run(
         }
     };
     window.connect(is_resumed);
-    Stream { responses, max_bytes, is_resumed, retry: None, is_closed: false }
+    let renew_at = session.renew_at;
+    Stream { responses, max_bytes, is_resumed, renew_at, retry: None, is_closed: false }
         .run(&sender, options, window, batches, tally)
         .await
 }
 
 type Opening = (mpsc::Sender<Frame>, Streaming<IngestResponse>, u64, bool);
 
-async fn open(target: &Target, session: &mut Session) -> Result<Opening, Ended> {
-    let channel = target.connect().await.map_err(not_connected)?;
+async fn open(target: &Target, session: &mut Session, attempt: u64) -> Result<Opening, Ended> {
+    let channel = target.connect(attempt).await.map_err(not_connected)?;
     let mut client = tonic::client::Grpc::new(channel);
     client.ready().await.map_err(not_connected)?;
     let (sender, frames) = mpsc::channel(1);
@@ -70,9 +93,9 @@ async fn open(target: &Target, session: &mut Session) -> Result<Opening, Ended> 
     let mut responses = streaming.map_err(|status| not_opened(&status, session))?.into_inner();
     match responses.message().await.map_err(|status| not_opened(&status, session))? {
         Some(IngestResponse { kind: Some(ingest_response::Kind::Opened(opened)) }) => {
-            let Opened { session_token, max_in_flight_bytes } = opened;
+            let Opened { session_token, max_in_flight_bytes, session_seconds_left } = opened;
             let is_resumed = !session_token.is_empty() && session_token == session.token;
-            session.token = session_token;
+            session.opened(session_token, session_seconds_left);
             Ok((sender, responses, max_in_flight_bytes, is_resumed))
         }
         Some(_) => Err(Ended::Refused(anyhow!("the server answered the opening of a stream with something else"))),
@@ -86,6 +109,7 @@ struct Stream {
     /// What the server takes without a result; 0 for no bound.
     max_bytes: u64,
     is_resumed: bool,
+    renew_at: Option<Instant>,
     /// Why the server wants a batch again: nothing more is sent, and once all results are there the stream ends.
     retry: Option<anyhow::Error>,
     /// The server takes no more messages.
@@ -104,6 +128,7 @@ impl Stream {
         let mut is_input_over = false;
         let mut last_progress = Instant::now();
         loop {
+            let is_ending = self.renew_at.is_some_and(|renew_at| Instant::now() >= renew_at);
             if !window.is_waiting() {
                 if let Some(reason) = self.retry.take() {
                     return Ended::Lost(reason);
@@ -111,12 +136,16 @@ impl Stream {
                 if is_input_over && window.is_empty() {
                     return Ended::Delivered;
                 }
+                if is_ending && window.is_empty() {
+                    return Ended::Renew;
+                }
                 if !self.is_closed {
                     last_progress = Instant::now();
                 }
             }
             let may_send = self.retry.is_none() && !self.is_closed && self.fits(window);
-            let may_take = self.retry.is_none() && !is_input_over && window.len() < options.in_flight.max(1);
+            let may_take =
+                self.retry.is_none() && !is_input_over && !is_ending && window.len() < options.in_flight.max(1);
             tokio::select! {
                 biased;
                 message = self.responses.message() => {
@@ -136,13 +165,15 @@ impl Stream {
                         self.is_closed = true;
                         continue;
                     };
-                    permit.send(Frame::Batch { number, payload: batch.payload.clone() });
+                    let (oldest_unacknowledged, payload) = (window.oldest(), batch.payload.clone());
+                    permit.send(Frame::Batch { number, oldest_unacknowledged, payload });
                     tally.add_doubtful(window.mark_sent(self.is_resumed));
                 }
                 batch = batches.recv(), if may_take => match batch {
                     Some(batch) => window.push(batch),
                     None => is_input_over = true,
                 },
+                () = sleep_until(self.renew_at), if !is_ending && !is_input_over => {}
                 () = tokio::time::sleep_until(last_progress + options.answer_timeout), if window.is_waiting() || self.is_closed => {
                     return Ended::Lost(anyhow!("the server gave no result for {:?}", options.answer_timeout));
                 }
@@ -197,11 +228,10 @@ fn not_connected(error: tonic::transport::Error) -> Ended {
 }
 
 /// Why a stream did not open. A session that the server does not know any more is given up for a new one.
-fn not_opened(status: &Status, session: &mut Session) -> Ended {
+fn not_opened(status: &Status, session: &Session) -> Ended {
     match ended_by(status) {
         Ended::Refused(error) if !session.token.is_empty() && status.code() != Code::Unauthenticated => {
-            session.token.clear();
-            Ended::Lost(error)
+            Ended::Over(error)
         }
         ended => ended,
     }
@@ -216,10 +246,19 @@ fn ended_by(status: &Status) -> Ended {
         | Code::AlreadyExists
         | Code::PermissionDenied
         | Code::Unauthenticated
-        | Code::FailedPrecondition
         | Code::OutOfRange
         | Code::Unimplemented
         | Code::DataLoss => Ended::Refused(error),
+        // Within a stream only its session can end so.
+        Code::FailedPrecondition => Ended::Over(error),
         _ => Ended::Lost(error),
+    }
+}
+
+/// Waits until then; for ever without a time.
+async fn sleep_until(at: Option<Instant>) {
+    match at {
+        Some(at) => tokio::time::sleep_until(at).await,
+        None => std::future::pending().await,
     }
 }

@@ -46,8 +46,9 @@ const LONGEST_PAUSE: Duration = Duration::from_secs(5);
 /// Delivers all of `batches` and counts the answers in `tally`. Returns when the channel is closed and every record has its
 /// answer, or when it gave up; then it takes no more batches.
 ///
-/// A batch without a result is sent again over a new connection, with pauses that grow. Where the server keeps sessions it
-/// drops what it has already; else such records are counted as doubtful.
+/// A batch without a result is sent again over a new connection, to the next of the servers, with pauses that grow, under its
+/// number of the same session, so that it counts once. Where the server keeps no sessions, or the session ended meanwhile, such
+/// records are counted as doubtful.
 pub async fn deliver(
     target: &Target,
     options: &Options,
@@ -59,28 +60,37 @@ pub async fn deliver(
     let mut dice = Dice::new(options.jitter_seed);
     let mut pause = FIRST_PAUSE;
     let mut last_answer = Instant::now();
+    // Many shippers begin at different servers.
+    let mut attempt = options.jitter_seed;
     loop {
         let before = tally.counts();
-        let ended = connection::run(target, options, &mut session, &mut window, &mut batches, tally).await;
+        let ended = connection::run(target, options, &mut session, &mut window, &mut batches, tally, attempt).await;
         window.disconnect();
         let after = tally.counts();
         if (after.accepted, after.rejected) != (before.accepted, before.rejected) {
             last_answer = Instant::now();
             pause = FIRST_PAUSE;
         }
+        if matches!(ended, Ended::Over(_) | Ended::Renew) {
+            session.forget();
+        }
         let failure = match ended {
             Ended::Delivered => return Outcome { unanswered: 0, failure: None },
+            Ended::Renew => continue,
             Ended::Refused(error) => error,
-            Ended::Lost(error) if last_answer.elapsed() < options.retry_for => {
+            Ended::Lost(error) | Ended::Over(error) if last_answer.elapsed() < options.retry_for => {
                 let left = options.retry_for.saturating_sub(last_answer.elapsed());
                 let spread = pause.mul_f64(0.5 + dice.below(1_000) as f64 / 1_000.0);
                 report_retry(&error, spread.min(left));
                 tokio::time::sleep(spread.min(left)).await;
                 pause = (pause * 2).min(LONGEST_PAUSE);
                 tally.add_reconnect();
+                attempt = attempt.wrapping_add(1);
                 continue;
             }
-            Ended::Lost(error) => error.context(format!("no answer for {:?}, gave up", options.retry_for)),
+            Ended::Lost(error) | Ended::Over(error) => {
+                error.context(format!("no answer for {:?}, gave up", options.retry_for))
+            }
         };
         batches.close();
         let mut unanswered = window.unanswered_records();

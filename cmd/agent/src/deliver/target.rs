@@ -44,32 +44,19 @@ impl fmt::Debug for Token {
 /// Where records go, and on whose behalf.
 #[derive(Clone, Debug)]
 pub struct Target {
-    endpoint: Endpoint,
+    /// At least one.
+    endpoints: Vec<Endpoint>,
     metadata: MetadataMap,
 }
 
 impl Target {
-    /// Makes a target of `server` (`http://host:port`), the token if the server asks for one, and the tenant if the server is
-    /// open or the token's tenant is to be confirmed.
+    /// Makes a target of `servers` (`http://host:port`, several between commas: ingestors of one cluster), the token if they
+    /// ask for one, and the tenant if they are open or the token's tenant is to be confirmed.
     ///
     /// # Errors
     /// Says which of them is malformed.
-    pub fn new(server: &str, token: Option<&Token>, tenant: Option<&str>) -> anyhow::Result<Self> {
-        let wrong = || format!("`{server}` is not a server's address: write http://host:port");
-        let uri: http::Uri = server.parse().with_context(wrong)?;
-        if uri.scheme_str() == Some("https") {
-            bail!(
-                "{server}: this agent does not speak TLS yet; send to a listener on the same host, or through a tunnel"
-            );
-        }
-        if uri.scheme_str() != Some("http") || uri.host().is_none_or(str::is_empty) {
-            bail!(wrong());
-        }
-        let endpoint = Endpoint::from(uri)
-            .connect_timeout(CONNECT_TIMEOUT)
-            .tcp_nodelay(true)
-            .http2_keep_alive_interval(Duration::from_secs(20))
-            .keep_alive_timeout(Duration::from_secs(20));
+    pub fn new(servers: &str, token: Option<&Token>, tenant: Option<&str>) -> anyhow::Result<Self> {
+        let endpoints = servers.split(',').map(|server| endpoint(server.trim())).collect::<anyhow::Result<_>>()?;
         let mut metadata = MetadataMap::new();
         if let Some(Token(token)) = token {
             let mut value: MetadataValue<Ascii> =
@@ -81,11 +68,13 @@ impl Target {
             let name = loglake_model::TenantName::parse(tenant).context("--tenant")?;
             metadata.insert("x-scope-orgid", name.as_str().parse().context("--tenant")?);
         }
-        Ok(Self { endpoint, metadata })
+        Ok(Self { endpoints, metadata })
     }
 
-    pub(super) async fn connect(&self) -> Result<Channel, tonic::transport::Error> {
-        self.endpoint.connect().await
+    /// Connects to one of the servers, another one with each attempt.
+    pub(super) async fn connect(&self, attempt: u64) -> Result<Channel, tonic::transport::Error> {
+        // A remainder of a length is a place.
+        self.endpoints[(attempt % self.endpoints.len() as u64) as usize].connect().await
     }
 
     pub(super) fn request<T>(&self, message: T) -> tonic::Request<T> {
@@ -93,6 +82,23 @@ impl Target {
         *request.metadata_mut() = self.metadata.clone();
         request
     }
+}
+
+/// The endpoint at `server`.
+fn endpoint(server: &str) -> anyhow::Result<Endpoint> {
+    let wrong = || format!("`{server}` is not a server's address: write http://host:port");
+    let uri: http::Uri = server.parse().with_context(wrong)?;
+    if uri.scheme_str() == Some("https") {
+        bail!("{server}: this agent does not speak TLS yet; send to a listener on the same host, or through a tunnel");
+    }
+    if uri.scheme_str() != Some("http") || uri.host().is_none_or(str::is_empty) {
+        bail!(wrong());
+    }
+    Ok(Endpoint::from(uri)
+        .connect_timeout(CONNECT_TIMEOUT)
+        .tcp_nodelay(true)
+        .http2_keep_alive_interval(Duration::from_secs(20))
+        .keep_alive_timeout(Duration::from_secs(20)))
 }
 
 #[cfg(test)]
@@ -105,7 +111,8 @@ mod tests {
         let target = Target::new("http://127.0.0.1:50051", Some(&token), Some("t")).unwrap();
         assert_eq!(target.request(()).metadata().get("authorization").unwrap(), "Bearer ll_a_secret");
         assert!(!format!("{target:?} {token:?}").contains("secret"));
-        for server in ["", "127.0.0.1:50051", "ftp://x", "https://x:1", "http://"] {
+        assert_eq!(Target::new("http://a:1, http://b:2", None, None).unwrap().endpoints.len(), 2);
+        for server in ["", "127.0.0.1:50051", "ftp://x", "https://x:1", "http://", "http://a,", "http://a,b"] {
             assert!(Target::new(server, None, None).is_err(), "{server}");
         }
         assert!(Target::new("http://x", Some(&Token::new("a\nb")), None).is_err());

@@ -45,6 +45,11 @@ impl Window {
         self.slots.is_empty()
     }
 
+    /// The lowest number without a final result, or the next one: below it nothing is sent again.
+    pub(super) fn oldest(&self) -> u64 {
+        self.first
+    }
+
     /// Whether batches wait to be sent over this connection.
     pub(super) fn has_unsent(&self) -> bool {
         self.sent < self.slots.len()

@@ -8,16 +8,17 @@ use tonic::codec::{BufferSettings, Codec, DecodeBuf, Decoder, EncodeBuf, Encoder
 /// `/package.Service/Method` of the stream.
 pub(super) const INGEST: &str = "/loglake.ingest.v1.IngestService/Ingest";
 
-/// The field `batch` of `IngestRequest` and the field `number` of `Batch`.
+/// The field `batch` of `IngestRequest` and the fields `number` and `oldest_unacknowledged` of `Batch`.
 const BATCH_TAG: u32 = 2;
 const NUMBER_TAG: u32 = 1;
+const OLDEST_TAG: u32 = 3;
 
 /// One message to the server. A batch's records are encoded already, so the codec below writes what the generated one would,
 /// without holding or walking the records again.
 #[derive(Clone, Debug)]
 pub(super) enum Frame {
     Open { session_token: String },
-    Batch { number: u64, payload: Bytes },
+    Batch { number: u64, oldest_unacknowledged: u64, payload: Bytes },
 }
 
 /// Writes [`Frame`]s, reads [`IngestResponse`]s.
@@ -46,18 +47,23 @@ impl Encoder for FrameCodec {
     fn encode(&mut self, frame: Frame, out: &mut EncodeBuf<'_>) -> Result<(), Status> {
         match frame {
             Frame::Open { session_token } => {
-                let open = IngestRequest { kind: Some(ingest_request::Kind::Open(Open { session_token })) };
+                let open =
+                    IngestRequest { kind: Some(ingest_request::Kind::Open(Open { session_token, session: true })) };
                 open.encode(out).map_err(|error| Status::internal(error.to_string()))
             }
-            Frame::Batch { number, payload } => {
+            Frame::Batch { number, oldest_unacknowledged, payload } => {
                 // A number of 0 is the default and would not stand on the wire; numbers begin at 1.
-                let length = key_len(NUMBER_TAG) + encoded_len_varint(number) + payload.len();
+                let varint_len = |tag, value| key_len(tag) + encoded_len_varint(value);
+                let numbers_len = varint_len(NUMBER_TAG, number) + varint_len(OLDEST_TAG, oldest_unacknowledged);
+                let length = numbers_len + payload.len();
                 out.reserve(length + 16);
                 encode_key(BATCH_TAG, WireType::LengthDelimited, out);
                 encode_varint(length as u64, out);
                 encode_key(NUMBER_TAG, WireType::Varint, out);
                 encode_varint(number, out);
                 out.put_slice(&payload);
+                encode_key(OLDEST_TAG, WireType::Varint, out);
+                encode_varint(oldest_unacknowledged, out);
                 Ok(())
             }
         }

@@ -103,11 +103,11 @@ impl State {
 
     /// How long its text is, at most, in bytes.
     pub(super) fn encoded_len(&self) -> usize {
-        // A run of numbers has at most 43 bytes, one of parts 13.
+        // A run of numbers has at most 44 bytes, one of parts 13.
         match self {
             Self::Session { seen, partial, .. } => {
                 let partial: usize = partial.values().map(|(_, runs)| 34 + 13 * runs.len()).sum();
-                52 + 43 * seen.len() + partial
+                52 + 44 * seen.len() + partial
             }
             Self::Key { seen, .. } => 36 + 13 * seen.len(),
         }

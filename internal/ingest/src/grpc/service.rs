@@ -1,17 +1,19 @@
 use std::sync::Arc;
 use std::time::Instant;
 
+use http::HeaderMap;
 use loglake_api::Refusal;
 use loglake_api::ingest::v1::ingest_service_server::IngestService;
 use loglake_api::ingest::v1::{Batch, BatchResult, IngestRequest, IngestResponse, LogRecord, RecordError};
 use loglake_auth::Caller;
+use loglake_batch::Origin;
 use loglake_model::{ErrorKind, TenantId};
 use prost::Message as _;
 use tokio::sync::mpsc;
 use tokio_stream::wrappers::ReceiverStream;
 use tonic::{Request, Response, Status, Streaming};
 
-use super::stream::Session;
+use super::stream::Stream;
 use super::{PROTOCOL, request_id};
 use crate::intake::{Gathered, Outcome};
 use crate::shared::{Shared, too_busy};
@@ -30,10 +32,12 @@ impl Service {
         Self { shared }
     }
 
-    async fn ingest_batch(&self, caller: &Caller, batch: Batch) -> Result<BatchResult, Refusal> {
+    async fn ingest_batch(&self, caller: &Caller, headers: &HeaderMap, batch: Batch) -> Result<BatchResult, Refusal> {
+        let now_ns = self.shared.intake.log_time.now_ns();
+        let origin = self.shared.origins.of_request(caller.tenant(), headers, now_ns)?;
         let _held = self.shared.budget.try_take(batch.encoded_len()).ok_or_else(too_busy)?;
         let number = batch.number;
-        let gathered = gather(&self.shared, caller.tenant(), batch).await?;
+        let gathered = gather(&self.shared, caller.tenant(), origin, batch).await?;
         let outcome = self.shared.intake.append(gathered).await;
         match outcome.failure {
             Some(kind) => Err(Refusal::new(kind, failure_text(kind)).with_accepted(outcome.accepted)),
@@ -50,8 +54,8 @@ impl IngestService for Service {
         let caller = caller(&request)?;
         let request_id = request_id(request.extensions()).to_owned();
         let (answers, receiver) = mpsc::channel(ANSWERS_AHEAD);
-        let session = Session::new(Arc::clone(&self.shared), caller, request_id, answers);
-        tokio::spawn(session.run(request.into_inner()));
+        let stream = Stream::new(Arc::clone(&self.shared), caller, request_id, answers);
+        tokio::spawn(stream.run(request.into_inner()));
         Ok(Response::new(ReceiverStream::new(receiver)))
     }
 
@@ -59,7 +63,8 @@ impl IngestService for Service {
         let began = Instant::now();
         let caller = caller(&request)?;
         let request_id = request_id(request.extensions()).to_owned();
-        let result = self.ingest_batch(&caller, request.into_inner()).await;
+        let (metadata, _, batch) = request.into_parts();
+        let result = self.ingest_batch(&caller, metadata.as_ref(), batch).await;
         let failure = result.as_ref().err().map(|refusal| refusal.kind);
         self.shared.count(PROTOCOL, failure, Some(began));
         result.map(Response::new).map_err(|refusal| refusal.to_grpc(&request_id))
@@ -73,13 +78,18 @@ fn caller<T>(request: &Request<T>) -> Result<Caller, Status> {
 }
 
 /// Turns a batch into messages.
-pub(super) async fn gather(shared: &Shared, tenant: &TenantId, batch: Batch) -> Result<Gathered, Refusal> {
+pub(super) async fn gather(
+    shared: &Shared,
+    tenant: &TenantId,
+    origin: Origin,
+    batch: Batch,
+) -> Result<Gathered, Refusal> {
     shared.metrics.received_bytes.with_label_values(&[PROTOCOL]).inc_by(batch.encoded_len() as u64);
-    let mut gathering = shared.intake.begin(tenant);
+    let mut gathering = shared.intake.begin(tenant, origin);
     for (place, record) in batch.records.into_iter().enumerate() {
         gathering.take(place as u64, decode(record)).await;
     }
-    gathering.finish().map_err(|error| Refusal::new(ErrorKind::Internal, error.to_string()))
+    gathering.finish()
 }
 
 fn decode(record: LogRecord) -> Result<loglake_model::Record, loglake_model::Fault> {

@@ -15,7 +15,8 @@ use loglake_api::Refusal;
 use loglake_api::ingest::v1::ingest_request::Kind;
 use loglake_api::ingest::v1::{Batch, BatchResult, IngestRequest, IngestResponse, Open, Opened, ingest_response};
 use loglake_auth::Caller;
-use loglake_model::{ErrorKind, Fault, FaultCode};
+use loglake_batch::Origin;
+use loglake_model::{Fault, FaultCode};
 use prost::Message as _;
 use tokio::sync::{OwnedSemaphorePermit, Semaphore, mpsc};
 use tonic::{Status, Streaming};
@@ -24,6 +25,7 @@ use super::PROTOCOL;
 use super::service::{gather, result};
 use crate::budget::{Budget, Held};
 use crate::intake::Gathered;
+use crate::origins::Session;
 use crate::shared::{Shared, going_down, unwelcome};
 
 /// How many batches of a stream may be without an answer that was taken.
@@ -32,7 +34,7 @@ const MAX_UNANSWERED: usize = 256;
 const QUEUE: usize = 16;
 
 /// A stream from its opening to its end.
-pub(super) struct Session {
+pub(super) struct Stream {
     shared: Arc<Shared>,
     caller: Caller,
     request_id: String,
@@ -53,7 +55,7 @@ struct Pending {
     held: [Held; 2],
 }
 
-impl Session {
+impl Stream {
     pub(super) fn new(
         shared: Arc<Shared>,
         caller: Caller,
@@ -83,11 +85,11 @@ impl Session {
 
     /// Reads batches until the client ends the stream or breaks its rules.
     async fn read(&self, mut inbound: Streaming<IngestRequest>, queue: mpsc::Sender<Unanswered>) -> Result<(), Status> {
-        match self.next(&mut inbound).await? {
+        let mut session = match self.next(&mut inbound).await? {
             None => return Ok(()),
             Some(Kind::Open(open)) => self.open(&open).await?,
             Some(Kind::Batch(_)) => return Err(self.wrong("open", "the first message of a stream is `open`")),
-        }
+        };
         let mut last: Option<u64> = None;
         while let Some(kind) = self.next(&mut inbound).await? {
             let batch = match kind {
@@ -95,24 +97,33 @@ impl Session {
                 Kind::Open(_) => return Err(self.wrong("open", "the stream is open already")),
             };
             self.caller.check(self.shared.clock.now_ns()).map_err(|error| self.status(&unwelcome(&error)))?;
-            if last.is_some_and(|last| last.checked_add(1) != Some(batch.number)) {
-                let message = format!("numbers rise by one: {} does not follow {}", batch.number, last.unwrap_or(0));
-                return Err(self.wrong("number", &message));
-            }
+            let origin = match &mut session {
+                Some(session) => {
+                    let now_ns = self.shared.intake.log_time.now_ns();
+                    let origin = session.origin(batch.number, batch.oldest_unacknowledged, now_ns);
+                    origin.map_err(|refusal| self.refused(&refusal))?
+                }
+                None if last.is_some_and(|last| last.checked_add(1) != Some(batch.number)) => {
+                    let before = last.unwrap_or(0);
+                    let message = format!("numbers rise by one: {} does not follow {before}", batch.number);
+                    return Err(self.wrong("number", &message));
+                }
+                None => Origin::None,
+            };
             last = Some(batch.number);
             // Taken before any bytes: a client that reads no answers must not keep what all share.
             let Ok(answer) = Arc::clone(&self.unanswered).acquire_owned().await else { return Ok(()) };
             // Only the appender closes the queue, when nobody listens any more.
             let Ok(place) = queue.reserve().await else { return Ok(()) };
-            place.send((answer, self.prepare(batch).await?));
+            place.send((answer, self.prepare(batch, origin).await?));
         }
         Ok(())
     }
 
-    async fn prepare(&self, batch: Batch) -> Result<Pending, Status> {
+    async fn prepare(&self, batch: Batch, origin: Origin) -> Result<Pending, Status> {
         let (began, number, bytes) = (Instant::now(), batch.number, batch.encoded_len());
         let held = [self.budget.take(bytes).await, self.shared.budget.take(bytes).await];
-        let gathered = gather(&self.shared, self.caller.tenant(), batch).await;
+        let gathered = gather(&self.shared, self.caller.tenant(), origin, batch).await;
         let gathered = gathered.map_err(|refusal| self.status(&refusal))?;
         Ok(Pending { number, gathered, began, held })
     }
@@ -131,18 +142,25 @@ impl Session {
         }
     }
 
-    async fn open(&self, open: &Open) -> Result<(), Status> {
-        if !open.session_token.is_empty() {
-            let fault =
-                Fault::new(FaultCode::NotFound, "session_token", "there is no such session: open without a token");
-            return Err(self.status(&fault.into()));
-        }
-        let max_in_flight_bytes = self.shared.config.stream_in_flight_bytes as u64;
-        let opened = Opened { session_token: String::new(), max_in_flight_bytes };
+    /// Answers the opening; returns the session that was opened or resumed, if one was asked for.
+    async fn open(&self, open: &Open) -> Result<Option<Session>, Status> {
+        let (origins, tenant) = (&self.shared.origins, self.caller.tenant());
+        let now_ns = self.shared.intake.log_time.now_ns();
+        let session = match open.session_token.as_str() {
+            "" if open.session => Some(origins.open(tenant, now_ns)),
+            "" => None,
+            token => Some(origins.resume(tenant, token, now_ns)),
+        };
+        let session = session.transpose().map_err(|refusal| self.refused(&refusal))?;
+        let opened = Opened {
+            session_token: session.as_ref().map(Session::text).unwrap_or_default().to_owned(),
+            max_in_flight_bytes: self.shared.config.stream_in_flight_bytes as u64,
+            session_seconds_left: session.as_ref().map_or(0, |session| session.seconds_left(now_ns)),
+        };
         let opened = IngestResponse { kind: Some(ingest_response::Kind::Opened(opened)) };
         // A client that is gone is noticed by `run`.
         let _ = self.answers.send(Ok(opened)).await;
-        Ok(())
+        Ok(session)
     }
 
     /// Appends what the reader has prepared and answers as it becomes durable.
@@ -176,8 +194,12 @@ impl Session {
     }
 
     fn wrong(&self, field: &str, message: &str) -> Status {
-        self.shared.count(PROTOCOL, Some(ErrorKind::Invalid), None);
-        self.status(&Fault::new(FaultCode::Invalid, field, message).into())
+        self.refused(&Fault::new(FaultCode::Invalid, field, message).into())
+    }
+
+    fn refused(&self, refusal: &Refusal) -> Status {
+        self.shared.count(PROTOCOL, Some(refusal.kind), None);
+        self.status(refusal)
     }
 
     fn status(&self, refusal: &Refusal) -> Status {

@@ -8,6 +8,7 @@ use http::HeaderMap;
 use http::header::CONTENT_TYPE;
 use loglake_api::Refusal;
 use loglake_auth::Scope;
+use loglake_batch::Origin;
 use loglake_model::{ErrorKind, Fault, FaultCode, TenantId};
 
 use super::{answer, body};
@@ -51,17 +52,25 @@ async fn take(shared: &Shared, request: Request, id: &str) -> Result<(Response, 
     let caller = shared.auth.authenticate(&parts.headers, Scope::Ingest, shared.clock.now_ns());
     let caller = caller.map_err(|error| unwelcome(&error))?;
     let format = format(&parts.headers)?;
+    let now_ns = shared.intake.log_time.now_ns();
+    let origin = shared.origins.of_request(caller.tenant(), &parts.headers, now_ns)?;
     let body::Decoded { bytes, held } = body::read(shared, &parts.headers, body).await?;
     shared.metrics.received_bytes.with_label_values(&[PROTOCOL]).inc_by(bytes.len() as u64);
-    let gathered = gather(shared, caller.tenant(), format, &bytes).await?;
+    let gathered = gather(shared, caller.tenant(), origin, format, &bytes).await?;
     drop(bytes);
     let outcome = shared.intake.append(gathered).await;
     drop(held);
     Ok(answer::answer(outcome, id))
 }
 
-async fn gather(shared: &Shared, tenant: &TenantId, format: Format, bytes: &[u8]) -> Result<Gathered, Refusal> {
-    let mut gathering = shared.intake.begin(tenant);
+async fn gather(
+    shared: &Shared,
+    tenant: &TenantId,
+    origin: Origin,
+    format: Format,
+    bytes: &[u8],
+) -> Result<Gathered, Refusal> {
+    let mut gathering = shared.intake.begin(tenant, origin);
     match format {
         Format::Lines => {
             for decoded in loglake_formats::ndjson(bytes, tenant) {
@@ -76,7 +85,7 @@ async fn gather(shared: &Shared, tenant: &TenantId, format: Format, bytes: &[u8]
             }
         }
     }
-    gathering.finish().map_err(|error| Refusal::new(ErrorKind::Internal, error.to_string()))
+    gathering.finish()
 }
 
 /// A small compressed body may be of millions of faults (commas and nothing between them): that is no shipper's mistake.

@@ -9,7 +9,7 @@ use tokio_util::sync::CancellationToken;
 use tonic::Code;
 
 use crate::grpc::Talk;
-use crate::harness::{Harness, Mode, PARTITIONS, record, say};
+use crate::harness::{Harness, Mode, PARTITIONS, record, say, session_key};
 
 const GOOD: &str = r#"{"service":"api","message":"good"}"#;
 
@@ -64,6 +64,7 @@ async fn a_port_in_use_is_told_by_its_key() {
             partitions: 1,
             clock: Arc::new(SystemClock),
             auth: Arc::new(Authenticator::open()),
+            session_key: session_key(),
             registry: prometheus::Registry::new(),
             ready: Readiness::default().role("ingestor"),
         };
@@ -88,6 +89,7 @@ async fn what_was_acknowledged_is_in_the_embedded_log_after_it_is_opened_again()
         partitions: PARTITIONS,
         clock: Arc::new(SystemClock),
         auth: Arc::new(Authenticator::open()),
+        session_key: session_key(),
         registry: prometheus::Registry::new(),
         ready: Readiness::default().role("ingestor"),
     };

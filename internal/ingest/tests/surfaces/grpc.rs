@@ -46,7 +46,7 @@ impl Talk {
     }
 
     pub(crate) async fn batch(&self, number: u64, records: Vec<LogRecord>) {
-        self.send(Kind::Batch(Batch { number, records })).await;
+        self.send(Kind::Batch(Batch { number, records, ..Batch::default() })).await;
     }
 
     pub(crate) async fn next(&mut self) -> Option<Result<IngestResponse, Status>> {
@@ -130,7 +130,7 @@ async fn the_unary_call_answers_for_its_batch_whatever_the_compression() {
         if let Some(compression) = compression {
             client = client.send_compressed(compression);
         }
-        let batch = Batch { number: 3, records: vec![full.clone(), LogRecord::default()] };
+        let batch = Batch { number: 3, records: vec![full.clone(), LogRecord::default()], ..Batch::default() };
         let response = client.ingest_batch(batch).await.unwrap();
         assert_eq!(response.metadata().get("x-request-id").unwrap().len(), 32);
         let result = response.into_inner();

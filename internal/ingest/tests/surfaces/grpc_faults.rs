@@ -16,9 +16,9 @@ use crate::harness::{Harness, Mode, SOON, record};
 #[tokio::test]
 async fn a_stream_that_breaks_the_order_ends_after_what_it_sent_rightly_was_answered() {
     let harness = Harness::open().await;
-    let batch = |number| Kind::Batch(Batch { number, records: vec![record("api", "m")] });
+    let batch = |number| Kind::Batch(Batch { number, records: vec![record("api", "m")], ..Batch::default() });
     let open = || Kind::Open(Open::default());
-    let unknown = Kind::Open(Open { session_token: "s".to_owned() });
+    let unknown = Kind::Open(Open { session_token: "s".to_owned(), session: false });
     let cases: [(Vec<Option<Kind>>, Code, &str, usize); 8] = [
         (vec![Some(batch(0))], Code::InvalidArgument, "open", 0),
         (vec![None], Code::InvalidArgument, "kind", 0),
@@ -68,13 +68,13 @@ async fn a_broker_that_fails_is_told_batch_by_batch_and_the_stream_goes_on() {
     let asked = harness.broker.asked_so_far();
     harness.broker.become_(Mode::FailsAfter(asked + 1));
     let mut client = harness.client().await;
-    let status = client.ingest_batch(Batch { number: 0, records: both() }).await.unwrap_err();
+    let status = client.ingest_batch(Batch { number: 0, records: both(), ..Batch::default() }).await.unwrap_err();
     assert_eq!(status.code(), Code::Unavailable);
     let info = status.get_details_error_info().unwrap();
     assert_eq!((info.reason.as_str(), info.metadata["accepted"].as_str()), ("UNAVAILABLE", "1"));
     assert!(status.get_details_retry_info().is_some());
     harness.broker.become_(Mode::IsFull);
-    let status = client.ingest_batch(Batch { number: 0, records: both() }).await.unwrap_err();
+    let status = client.ingest_batch(Batch { number: 0, records: both(), ..Batch::default() }).await.unwrap_err();
     assert_eq!(status.code(), Code::ResourceExhausted);
     harness.stop().await;
 }
@@ -83,7 +83,7 @@ async fn a_broker_that_fails_is_told_batch_by_batch_and_the_stream_goes_on() {
 async fn messages_over_the_limit_are_refused_and_others_served() {
     let config = Config { max_body_bytes: 64 << 10, ..Config::default() };
     let harness = Harness::with(config, Authenticator::open()).await;
-    let large = || Batch { number: 0, records: vec![record("api", &"x".repeat(65 << 10))] };
+    let large = || Batch { number: 0, records: vec![record("api", &"x".repeat(65 << 10))], ..Batch::default() };
     for compression in [None, Some(CompressionEncoding::Gzip), Some(CompressionEncoding::Zstd)] {
         let mut client = harness.client().await;
         if let Some(compression) = compression {
@@ -95,7 +95,11 @@ async fn messages_over_the_limit_are_refused_and_others_served() {
     let (mut talk, _) = Talk::open(&harness).await;
     talk.send(Kind::Batch(large())).await;
     assert_eq!(talk.end().await.unwrap().code(), Code::OutOfRange);
-    let result = harness.client().await.ingest_batch(Batch { number: 0, records: vec![record("a", "m")] }).await;
+    let result = harness
+        .client()
+        .await
+        .ingest_batch(Batch { number: 0, records: vec![record("a", "m")], ..Batch::default() })
+        .await;
     assert_eq!(result.unwrap().into_inner().accepted, 1);
     assert_eq!(harness.broker.stored().len(), 1);
     harness.stop().await;
@@ -114,7 +118,7 @@ async fn single_batches_past_the_bytes_in_flight_are_told_to_come_back() {
     let (mut talk, _) = Talk::open(&harness).await;
     talk.batch(0, vec![record("api", &"x".repeat(80 << 10))]).await;
     harness.broker.asked(1).await;
-    let batch = Batch { number: 0, records: vec![record("api", &"x".repeat(30 << 10))] };
+    let batch = Batch { number: 0, records: vec![record("api", &"x".repeat(30 << 10))], ..Batch::default() };
     let status = harness.client().await.ingest_batch(batch.clone()).await.unwrap_err();
     assert_eq!(status.code(), Code::ResourceExhausted);
     assert!(status.get_details_retry_info().is_some());
@@ -136,7 +140,7 @@ async fn a_client_that_takes_no_answers_keeps_no_bytes_from_others() {
             for number in 0..2_000 {
                 let mut records: Vec<_> = (0..100).map(|_| record("", "refused")).collect();
                 records.push(record("api", "m"));
-                let kind = Some(Kind::Batch(Batch { number, records }));
+                let kind = Some(Kind::Batch(Batch { number, records, ..Batch::default() }));
                 if requests.send(IngestRequest { kind }).await.is_err() {
                     return;
                 }
@@ -169,7 +173,7 @@ async fn connections_that_do_not_speak_http2_are_closed() {
     let mut rest = Vec::new();
     let _ = tokio::time::timeout(SOON, torn.read_to_end(&mut rest)).await.unwrap();
     tokio::time::sleep(Duration::from_millis(1)).await;
-    let batch = Batch { number: 0, records: vec![record("a", "m")] };
+    let batch = Batch { number: 0, records: vec![record("a", "m")], ..Batch::default() };
     assert_eq!(client.ingest_batch(batch).await.unwrap().into_inner().accepted, 1);
     harness.stop().await;
 }

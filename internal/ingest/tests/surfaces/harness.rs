@@ -6,6 +6,8 @@ use std::time::Duration;
 use async_trait::async_trait;
 use bytes::Bytes;
 use loglake_api::ingest::v1::{LogRecord, ingest_service_client::IngestServiceClient};
+use loglake_auth::keys::ClusterSecret;
+use loglake_auth::session::SessionKey;
 use loglake_auth::{Authenticator, NewToken, Scope, new_token};
 use loglake_batch::LogBatch;
 use loglake_broker::{Appended, Error, Producer};
@@ -35,8 +37,15 @@ pub(crate) enum Mode {
     IsFull,
 }
 
+/// The key that all ingestors of these tests sign sessions with.
+pub(crate) fn session_key() -> SessionKey {
+    SessionKey::new(&ClusterSecret::from_bytes(&[3; 32]).unwrap())
+}
+
 /// A broker that keeps what it is given and behaves as told.
 pub(crate) struct Broker {
+    /// What it says to each append.
+    pub(crate) append_time_ns: Mutex<i64>,
     mode: watch::Sender<Mode>,
     appended: Mutex<Vec<(u32, Bytes)>>,
     asked: watch::Sender<usize>,
@@ -75,6 +84,12 @@ impl Broker {
         all
     }
 
+    /// Every message that is durable, with its partition.
+    pub(crate) fn batches(&self) -> Vec<(u32, LogBatch)> {
+        let appended = self.appended.lock();
+        appended.iter().map(|(partition, payload)| (*partition, LogBatch::decode(payload.clone()).unwrap())).collect()
+    }
+
     pub(crate) fn messages(&self) -> usize {
         self.appended.lock().len()
     }
@@ -108,7 +123,7 @@ impl Producer for Broker {
         }
         let mut appended = self.appended.lock();
         appended.push((partition, payload));
-        Ok(Appended { offset: appended.len() as u64, append_time_ns: NOW_NS })
+        Ok(Appended { offset: appended.len() as u64, append_time_ns: *self.append_time_ns.lock() })
     }
 }
 
@@ -132,6 +147,7 @@ impl Harness {
     pub(crate) async fn with(config: Config, auth: Authenticator) -> Self {
         let broker = Arc::new(Broker {
             mode: watch::Sender::new(Mode::Works),
+            append_time_ns: Mutex::new(NOW_NS),
             appended: Mutex::default(),
             asked: watch::Sender::new(0),
         });
@@ -142,6 +158,7 @@ impl Harness {
             partitions: PARTITIONS,
             clock: Arc::clone(&clock) as Arc<dyn loglake_model::Clock>,
             auth: Arc::new(auth),
+            session_key: session_key(),
             registry: registry.clone(),
             ready: readiness.role("ingestor"),
         };

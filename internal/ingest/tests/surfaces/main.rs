@@ -8,4 +8,6 @@ mod grpc_faults;
 mod harness;
 mod http;
 mod http_faults;
+mod keys;
+mod sessions;
 mod tenants;

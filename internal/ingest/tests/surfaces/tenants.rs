@@ -20,7 +20,7 @@ fn with_headers<T>(message: T, headers: &[(&'static str, String)]) -> Request<T>
 }
 
 fn batch() -> Batch {
-    Batch { number: 0, records: vec![record("api", "m")] }
+    Batch { number: 0, records: vec![record("api", "m")], ..Batch::default() }
 }
 
 #[tokio::test]
@@ -37,7 +37,7 @@ async fn records_go_to_the_tenant_of_their_credential_and_nowhere_else() {
             .basic_auth("any", Some(&token.text)))
         .await;
         assert_eq!(said.status, 200);
-        let sent = Batch { number: 0, records: vec![record("api", &format!("canary-{tenant}"))] };
+        let sent = Batch { number: 0, records: vec![record("api", &format!("canary-{tenant}"))], ..Batch::default() };
         let request = with_headers(sent, &[("x-api-key", token.text.clone())]);
         assert_eq!(harness.client().await.ingest_batch(request).await.unwrap().into_inner().accepted, 1);
     }

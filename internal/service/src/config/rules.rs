@@ -58,13 +58,11 @@ fn needed(role: Role, config: &Config, values: &mut Values) {
     };
     if role != Role::Admin {
         need(config.broker.brokers.is_some(), "broker.brokers");
+        need(config.cluster_secret.is_some() || config.cluster_secret_file.is_some(), "cluster_secret");
     }
     if role != Role::Ingestor {
         need(config.store.bucket.is_some(), "store.bucket");
         need(config.index.addr.is_some(), "index.addr");
-    }
-    if matches!(role, Role::Processor | Role::Query) {
-        need(config.cluster_secret.is_some() || config.cluster_secret_file.is_some(), "cluster_secret");
     }
 }
 

@@ -18,8 +18,8 @@ settings! {
         cluster: ClusterName = "default";
         /// The data folder of `loglake dev`: log, index, objects and secret. Other roles keep nothing on disk.
         data: PathBuf = "data";
-        /// Internal calls and cursors are signed with keys derived from it: the same on every process of a cluster, 32 bytes or
-        /// more. Not a flag: arguments can be seen. `loglake dev` makes one in its data folder.
+        /// Internal calls, cursors and the tokens of sessions are signed with keys derived from it: the same on every process of a
+        /// cluster, 32 bytes or more. Not a flag: arguments can be seen. `loglake dev` makes one in its data folder.
         cluster_secret: Option<Secret> = "";
         /// A file that holds the cluster secret, instead of the secret itself. Only its owner may read it.
         cluster_secret_file: Option<PathBuf> = "";

@@ -47,7 +47,11 @@ fn roles_name_everything_they_need_at_once() {
     for part in ["KAFKA_BROKERS", "S3_BUCKET", "REDIS_ADDR", "LOGLAKE_CLUSTER_SECRET"] {
         assert!(said.contains(part), "{said}");
     }
-    let config = from_environment(Role::Ingestor, &[("KAFKA_BROKERS", "a:9092,b:9092")]).unwrap();
+    let config =
+        from_environment(Role::Ingestor, &[("KAFKA_BROKERS", "a:9092,b:9092"), ("LOGLAKE_CLUSTER_SECRET", SECRET)])
+            .unwrap();
+    let said = from_environment(Role::Ingestor, &[]).unwrap_err();
+    assert!(said.contains("LOGLAKE_CLUSTER_SECRET") && !said.contains("S3_BUCKET"), "{said}");
     assert_eq!(config.broker.brokers.unwrap().as_slice(), ["a:9092", "b:9092"]);
     assert_eq!(config.broker.partitions, 12);
 }
