@@ -18,7 +18,7 @@ use loglake_chunk::{Footer, decode_block};
 use loglake_commit::{Chain, ChainState};
 use loglake_index::{ChunkIndex, EmbeddedIndex};
 use loglake_model::{Clock, ManualClock, Readiness, Service, TenantId, TenantName, TimeRange, line};
-use loglake_process::{Config, Parts, Processor};
+use loglake_process::{Config, LostRecords, Parts, Processor};
 use loglake_store::{MemoryStore, ObjectStore};
 use tokio::task::JoinHandle;
 use tokio_util::sync::CancellationToken;
@@ -132,6 +132,12 @@ impl World {
             window: Duration::from_secs(3600),
             block_bytes: 4096,
             tail_hold: Duration::from_millis(300),
+            fold_entries: 3,
+            fold_grace: Duration::from_millis(200),
+            collect_interval: Duration::from_millis(300),
+            removed_grace: Duration::from_secs(1),
+            on_lost_records: LostRecords::Halt,
+            truncation_grace: Duration::from_secs(60),
         };
         let (registry, readiness) = (prometheus::Registry::new(), Readiness::default());
         let parts = Parts {

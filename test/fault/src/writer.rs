@@ -156,7 +156,8 @@ pub(crate) async fn unary(mut source: Source) {
         let records = source.batch();
         let sent = numbers(&records);
         source.ledger.attempt(sent.iter().copied());
-        let request = with_tenant(&source, Batch { number: 1, records: records.iter().map(wire).collect() });
+        let request =
+            with_tenant(&source, Batch { number: 1, records: records.iter().map(wire).collect(), ..Batch::default() });
         match tokio::time::timeout(source.plan.patience, connected.ingest_batch(request)).await {
             Ok(Ok(result)) => {
                 note_result(&source, &sent, result.get_ref());
@@ -215,7 +216,7 @@ async fn one_stream(source: &mut Source, client: &mut Client) -> Option<()> {
             let sent = numbers(&records);
             source.ledger.attempt(sent.iter().copied());
             on_the_way.insert(number, sent);
-            let batch = Batch { number, records: records.iter().map(wire).collect() };
+            let batch = Batch { number, records: records.iter().map(wire).collect(), ..Batch::default() };
             to_server.send(IngestRequest { kind: Some(Kind::Batch(batch)) }).await.ok()?;
         }
         let wait = if on_the_way.len() < IN_FLIGHT { source.plan.pause } else { Duration::from_secs(1) };

@@ -12,6 +12,7 @@ pub mod programs;
 pub mod redis_set;
 pub mod send;
 pub mod server;
+pub mod session;
 pub mod stack;
 
 pub use client::{Client, Page};
@@ -20,4 +21,5 @@ pub use oracle::{Oracle, Sent};
 pub use ports::free_port;
 pub use redis_set::RedisSet;
 pub use server::Dev;
+pub use session::Session;
 pub use stack::Stack;

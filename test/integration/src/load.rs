@@ -112,7 +112,7 @@ impl Load {
     pub async fn send_grpc(&self, client: &mut IngestServiceClient<Channel>, tenant: usize, size: Size) -> bool {
         let numbers = self.begin(tenant, size);
         let records = self.batch(numbers.clone()).iter().map(send::wire).collect();
-        let mut request = tonic::Request::new(Batch { number: 1, records });
+        let mut request = tonic::Request::new(Batch { number: 1, records, ..Batch::default() });
         request.metadata_mut().insert("x-scope-orgid", TENANTS[tenant].parse().expect("a plain name"));
         request.set_timeout(PATIENCE);
         match client.ingest_batch(request).await {
