@@ -15,7 +15,7 @@ use bytes::Bytes;
 use futures_util::future::join_all;
 use loglake_api::Refusal;
 use loglake_batch::repeats::{MAX_PARTS, SESSION_GOOD_NS};
-use loglake_batch::{BatchBuilder, Origin};
+use loglake_batch::{BatchBuilder, MAX_MINUTES, Origin};
 use loglake_broker::Producer;
 use loglake_model::{Clock, ErrorKind, Fault, FaultCode, Record, TenantId, failpoint, fails, partition_of};
 use loglake_pipeline::{Measured, Pipeline};
@@ -229,7 +229,10 @@ impl Gathering<'_> {
         let partition = partition_of(&self.tenant, service, self.partitions);
         let fresh = || BatchBuilder::new(&self.tenant, self.received_at_ns, self.origin.clone());
         let builder = self.open.entry(partition).or_insert_with(fresh);
-        if !builder.fits(service, trace_id, line.len()) && !builder.is_empty() {
+        // A builder that counts minutes ends at another record when a time of receipt falls into another minute: where repeats are
+        // told apart it ends before.
+        let may_count = self.origin == Origin::None || builder.records() < MAX_MINUTES;
+        if !(may_count && builder.fits(service, trace_id, line.len())) && !builder.is_empty() {
             self.full.push((partition, std::mem::replace(builder, fresh())));
         }
         builder.push(service, rendered.timestamp_ns, rendered.level, trace_id, line).map_err(|error| {

@@ -370,3 +370,22 @@ async fn what_is_appended_past_the_end_is_dropped_and_the_state_goes_by_the_logs
     let sessions = world.chain().await.sessions;
     assert!(sessions.keys().all(|id| id.len() == 64) && sessions.len() == 1, "{sessions:?}");
 }
+
+#[tokio::test(flavor = "multi_thread")]
+async fn many_keys_are_saved_in_entries_of_bounded_size() {
+    let world = World::new();
+    for number in 0..40_000_u32 {
+        let mut hash = [0; 32];
+        hash[..4].copy_from_slice(&number.to_le_bytes());
+        let key = IdempotencyKey { hash, first_seen_ns: NOW_NS, partitions: 1, part: 0, parts: 1 };
+        world.append(message(Origin::Key(key), "m")).await;
+    }
+    let running = world.start().await;
+    running.stop().await;
+    let state = world.chain().await;
+    assert_eq!((state.sessions.len(), state.tail.next), (40_000, 40_000));
+    let entries = world.store.list("commits/", None).await.unwrap().objects;
+    let largest = entries.iter().filter(|object| !object.key.contains("checkpoint")).map(|object| object.length).max();
+    assert!(state.tail.seq > 1 && largest.unwrap() < 4 << 20, "{} entries, {largest:?} bytes", state.tail.seq);
+    assert_eq!(world.committed().await.len(), 40_000);
+}
