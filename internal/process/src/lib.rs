@@ -22,6 +22,7 @@ mod fold;
 mod guard;
 mod held;
 mod metrics;
+mod older;
 mod pending;
 mod quarantine;
 mod role;

@@ -20,6 +20,7 @@ use tokio_util::task::AbortOnDropHandle;
 use crate::budget::Budget;
 use crate::collect::Collector;
 use crate::metrics::Metrics;
+use crate::older::Older;
 use crate::shared::Shared;
 use crate::supervisor;
 use crate::surroundings::{Incoming, Surroundings};
@@ -104,7 +105,13 @@ impl Processor {
             )));
         }
         let advertise = config.tail_advertise.clone().unwrap_or_else(|| format!("http://{}", config.tail_listen));
-        let topic_id = parts.reader.topic().await?.id;
+        // The topic may have been made anew since the incarnation was found out: both come from what the bucket says of it.
+        let known = loglake_commit::topic_of(parts.store.as_ref(), &config.cluster, parts.incarnation).await?;
+        let topic_id = match known {
+            Some(topic_id) => topic_id,
+            None => parts.reader.topic().await?.id,
+        };
+        let older = Older::all(parts.store.as_ref(), parts.index.as_ref(), &config.cluster, parts.incarnation).await?;
         let Surroundings { incoming, nonce, is_single_threaded } = surroundings;
         let cores = std::thread::available_parallelism().map_or(2, usize::from);
         let shared = Shared {
@@ -115,6 +122,7 @@ impl Processor {
             store: parts.store,
             index: parts.index,
             incarnation: parts.incarnation,
+            older,
             topic_id,
             clock: parts.clock,
             metrics: Metrics::register(&parts.registry)?,

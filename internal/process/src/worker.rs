@@ -15,6 +15,7 @@ use crate::flush::{Flush, Flushed, retry};
 use crate::fold::Folder;
 use crate::guard;
 use crate::held::Held;
+use crate::older;
 use crate::pending::Pending;
 use crate::serving::Serving;
 use crate::shared::Shared;
@@ -111,12 +112,14 @@ impl Worker {
             Aborting(tokio::spawn(upkeep(Arc::clone(&self.shared), self.chain.clone(), committed.clone())));
         let folder = Folder::new(Arc::clone(&self.shared), self.chain.clone(), tenure.folded);
         let mut folding = Aborting(tokio::spawn(folder.run(committed)));
+        let mut keeping = Aborting(tokio::spawn(older::keep(Arc::clone(&self.shared), self.chain.partition())));
         tokio::select! {
             biased;
             ended = tenure.run() => ended,
             // They do not end before the tenure does, unless they panic.
             ended = &mut upkeep.0 => Err(ended_early("upkeep", ended)),
             ended = &mut folding.0 => Err(ended_early("folding", ended)),
+            ended = &mut keeping.0 => Err(ended_early("keeping older indexes", ended)),
         }
     }
 
