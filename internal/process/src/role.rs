@@ -4,6 +4,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use futures_util::StreamExt as _;
+use loglake_api::internal::v1::admin_service_server::AdminServiceServer;
 use loglake_api::internal::v1::tail_service_server::TailServiceServer;
 use loglake_auth::internal::InternalKey;
 use loglake_broker::{Assignment, Consumer, Reader, Trim};
@@ -17,6 +18,7 @@ use tokio_stream::wrappers::{TcpListenerStream, UnboundedReceiverStream};
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::AbortOnDropHandle;
 
+use crate::admin_service::Admin;
 use crate::budget::Budget;
 use crate::collect::Collector;
 use crate::metrics::Metrics;
@@ -154,11 +156,13 @@ impl Processor {
         // The tail is served to the very end: queries go on while the last flush runs.
         let stop_serving = CancellationToken::new();
         let stopping = stop_serving.clone();
+        let admin = AdminServiceServer::new(Admin { shared: Arc::clone(&shared), key: key.clone() });
         let service = TailServiceServer::new(Tails { shared: Arc::clone(&shared), key });
         let server = tonic::transport::Server::builder()
             .tcp_nodelay(true)
             .http2_keepalive_interval(Some(Duration::from_secs(30)))
-            .add_service(service);
+            .add_service(service)
+            .add_service(admin);
         let stopping = async move { stopping.cancelled().await };
         let server = match incoming {
             Incoming::Tcp(listener) => {

@@ -299,6 +299,10 @@ impl<'a> Tenure<'a> {
             {
                 self.start_flush(reason);
             }
+            if self.flush.is_none() && self.pending.is_empty() && self.carried.is_none() {
+                // What lies past the chain's end holds no record.
+                self.held.settle(self.position);
+            }
             shared.metrics.memory.set(shared.budget.used().cast_signed());
         }
     }
@@ -400,6 +404,10 @@ impl<'a> Tenure<'a> {
         if self.worker.shared.budget.is_tight() {
             return Some("memory");
         }
+        let asked = self.held.asked();
+        if asked > self.tail.next && self.position >= asked {
+            return Some("asked");
+        }
         self.pending.since.filter(|since| since.elapsed() >= config.flush_interval).map(|_| "max_age")
     }
 
@@ -425,6 +433,7 @@ impl<'a> Tenure<'a> {
             self.kept.push_back((Instant::now() + self.worker.shared.config.tail_hold, tail.next));
             self.worker.shared.metrics.committed.with_label_values(&[&self.label]).set(tail.next.cast_signed());
             self.tail = tail.clone();
+            self.held.settle(tail.next);
             self.committed.send_replace(tail.seq);
         }
         flushed
