@@ -67,7 +67,8 @@ async fn an_operator_checks_mends_flushes_and_redrives_a_running_cluster() {
     let mut connection =
         redis::Client::open(format!("redis://{}", stack.redis.address())).unwrap().get_connection().unwrap();
     let keys: Vec<String> = connection.keys("*").unwrap();
-    let chunks: Vec<&String> = keys.iter().filter(|key| connection.key_type::<_, String>(key).unwrap() == "zset").collect();
+    let chunks: Vec<&String> =
+        keys.iter().filter(|key| connection.key_type::<_, String>(key).unwrap() == "zset").collect();
     let mut wanted = Vec::new();
     for (at, key) in chunks.iter().enumerate() {
         let members: Vec<Vec<u8>> = connection.zrange(key, 0, 0).unwrap();

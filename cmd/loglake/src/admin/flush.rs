@@ -13,7 +13,7 @@ use super::place::{self, Want};
 use crate::data_folder::DataFolder;
 
 /// Leases looked for: more partitions than any topic of ours begins with.
-const MAX_PARTITIONS: u32 = 4_096;
+const MAX_PARTITIONS: u32 = 10_000;
 
 /// What became of one partition.
 #[derive(Serialize)]
