@@ -148,6 +148,7 @@ pub(crate) async fn target(args: PlaceArgs) -> anyhow::Result<(Place, Target)> {
         partitions: lock.topic().partitions,
         segment_bytes: config.broker.segment_bytes.0,
         max_bytes: config.broker.max_bytes.0,
+        disk_reserve_bytes: config.broker.disk_reserve.map(|bytes| bytes.0),
     };
     // The log takes the lock itself; whoever is faster now is told so.
     drop(lock);
@@ -170,6 +171,6 @@ async fn life_of(lake: &Lake, topic_id: Option<&str>) -> anyhow::Result<Option<(
     let lives = loglake_commit::lives(lake.store.as_ref(), &lake.cluster).await?;
     // One that cannot be read is told by the check itself.
     let lives = lives.into_iter().flatten();
-    let found = lives.filter(|life| topic_id.is_none_or(|id| life.topic_id == id)).last();
+    let found = lives.filter(|life| topic_id.is_none_or(|id| life.topic_id == id)).next_back();
     Ok(found.map(|life| (life.number, life.partitions)))
 }
