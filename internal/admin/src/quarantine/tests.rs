@@ -46,7 +46,7 @@ impl World {
         let clock = Arc::new(ManualClock::at(T0));
         let store = Arc::new(MemoryStore::new());
         let broker = MemoryBroker::new("topic", 2, clock.clone());
-        incarnation(&*store, "default", "topic", 2, &*clock).await.unwrap();
+        incarnation(&*store, "default", "topic", 2, &*clock, false).await.unwrap();
         let lake = Lake {
             store: store.clone(),
             cluster: "default".to_owned(),
