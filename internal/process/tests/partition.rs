@@ -20,7 +20,7 @@ use loglake_broker::{
     Topic, Trim,
 };
 use loglake_chunk::{Footer, decode_block};
-use loglake_commit::{Chain, ENTRY_VERSION, Entry, TARGET_SLACK};
+use loglake_commit::{Chain, Claim, ENTRY_VERSION, Entry, TARGET_SLACK};
 use loglake_index::{ChunkIndex, EmbeddedIndex, Watermark};
 use loglake_model::{Level, Readiness, RecordId, Service, SystemClock, TenantId, TenantName, TimeRange, line};
 use loglake_process::{Config, LostRecords, Parts, Processor, ask_to_flush};
@@ -618,6 +618,8 @@ struct Short {
     inner: Arc<MemoryBroker>,
     latest: parking_lot::Mutex<Option<u64>>,
     topic: parking_lot::Mutex<&'static str>,
+    /// The leader epoch of all its messages.
+    epoch: parking_lot::Mutex<Option<i32>>,
 }
 
 #[async_trait]
@@ -634,8 +636,57 @@ impl Reader for Short {
         Ok(offsets)
     }
     async fn read(&self, partition: u32, from: u64, to: u64, max_bytes: usize) -> Result<Fetched, BrokerError> {
-        self.inner.read(partition, from, to, max_bytes).await
+        let mut read = self.inner.read(partition, from, to, max_bytes).await?;
+        read.messages.iter_mut().for_each(|message| message.leader_epoch = *self.epoch.lock());
+        Ok(read)
     }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_log_that_was_cut_and_has_grown_again_halts_the_partition() {
+    let world = World::new();
+    world.send("acme", 0, 100).await;
+    // What an earlier processor flushed of the first partition, under a leader of epoch 3.
+    let chain = Chain::new(Arc::clone(&world.store) as _, "default", 0, 0);
+    let entry = Entry {
+        version: ENTRY_VERSION,
+        seq: 1,
+        start: 0,
+        next: 2,
+        adds: Vec::new(),
+        removes: Vec::new(),
+        nonce: "n".to_owned(),
+        writer: "test".to_owned(),
+        leader_epoch: Some(3),
+        sessions: Vec::new(),
+        quarantine: None,
+        gap: None,
+        previous_hash: String::new(),
+    };
+    assert!(matches!(chain.claim(&entry).await.unwrap(), Claim::Won(_)));
+    let short = Arc::new(Short {
+        inner: Arc::clone(&world.broker),
+        latest: parking_lot::Mutex::default(),
+        topic: parking_lot::Mutex::new("topic"),
+        epoch: parking_lot::Mutex::new(Some(5)),
+    });
+    let start = || world.start_over(Duration::from_millis(20), None, Arc::clone(&short) as _, LostRecords::Gap);
+    let running = start().await;
+    running.halted("0", "truncated").await;
+    assert_eq!(running.metric("loglake_partition_halted", &["1"]), None, "the other one goes on");
+    running.stop().await;
+    assert_eq!(
+        chain.read().await.unwrap().tail.seq,
+        1,
+        "nothing was consumed from an offset that means another record"
+    );
+
+    // The record is the one that the chain holds.
+    *short.epoch.lock() = Some(3);
+    let running = start().await;
+    until("ready", || running.readiness.waiting().is_empty()).await;
+    running.stop().await;
+    assert_eq!(chain.read().await.unwrap().tail.next, 5);
 }
 
 #[tokio::test(flavor = "multi_thread")]
@@ -648,6 +699,7 @@ async fn a_log_that_was_cut_short_halts_the_partition_and_a_leader_that_trails_d
         inner: Arc::clone(&world.broker),
         latest: parking_lot::Mutex::new(Some(4)),
         topic: parking_lot::Mutex::new("topic"),
+        epoch: parking_lot::Mutex::default(),
     });
     let start = || world.start_over(Duration::from_millis(20), None, Arc::clone(&short) as _, LostRecords::Gap);
     let running = start().await;
