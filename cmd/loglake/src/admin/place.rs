@@ -170,7 +170,7 @@ pub(crate) fn shown(text: &str) -> String {
 async fn life_of(lake: &Lake, topic_id: Option<&str>) -> anyhow::Result<Option<(u32, u32)>> {
     let lives = loglake_commit::lives(lake.store.as_ref(), &lake.cluster).await?;
     // One that cannot be read is told by the check itself.
-    let lives = lives.into_iter().flatten();
-    let found = lives.filter(|life| topic_id.is_none_or(|id| life.topic_id == id)).next_back();
+    let mut lives = lives.into_iter().flatten();
+    let found = lives.rfind(|life| topic_id.is_none_or(|id| life.topic_id == id));
     Ok(found.map(|life| (life.number, life.partitions)))
 }
