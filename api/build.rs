@@ -7,7 +7,7 @@ use prost::Message as _;
 /// What clients see: served by reflection.
 const PUBLIC: [&str; 1] = ["loglake/ingest/v1/ingest.proto"];
 /// What only our own roles call.
-const INTERNAL: [&str; 1] = ["loglake/internal/v1/tail.proto"];
+const INTERNAL: [&str; 2] = ["loglake/internal/v1/admin.proto", "loglake/internal/v1/tail.proto"];
 
 fn main() -> Result<(), Box<dyn std::error::Error>> {
     println!("cargo:rerun-if-changed=proto/loglake");

@@ -12,7 +12,7 @@ pub mod ingest {
 #[allow(missing_docs, unreachable_pub, clippy::all, reason = "generated")]
 /// Calls between our own roles.
 pub mod internal {
-    /// Version 1: `proto/loglake/internal/v1/tail.proto`.
+    /// Version 1: `proto/loglake/internal/v1/{admin,tail}.proto`.
     pub mod v1 {
         tonic::include_proto!("loglake.internal.v1");
     }

@@ -46,7 +46,9 @@ async fn run(mut start: Start) -> anyhow::Result<()> {
     let log = log.with_context(|| format!("log in {}", folder.log().display()))?;
     let topic = log.topic().await?;
     let store = Arc::new(FolderStore::open(folder.objects()).context("objects")?);
-    let incarnation = loglake_commit::incarnation(&*store, cluster, &topic.id, topic.partitions, &*start.clock).await?;
+    let accepts_new = config.broker.accept_new_topic;
+    let incarnation =
+        loglake_commit::incarnation(&*store, cluster, &topic.id, topic.partitions, &*start.clock, accepts_new).await?;
     let index =
         EmbeddedIndex::open(&folder.index(), cluster, incarnation, Arc::clone(&start.clock)).context("index")?;
     let index = Arc::new(index);

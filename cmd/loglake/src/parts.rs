@@ -27,7 +27,9 @@ pub(crate) async fn connect(start: &Start, role: &str) -> anyhow::Result<Parts> 
     let broker = kafka(config, role).await?;
     let topic = topic(&*broker).await?;
     let store = store(config).await?;
-    let incarnation = loglake_commit::incarnation(&*store, cluster, &topic.id, topic.partitions, &*start.clock).await?;
+    let accepts_new = config.broker.accept_new_topic;
+    let incarnation =
+        loglake_commit::incarnation(&*store, cluster, &topic.id, topic.partitions, &*start.clock, accepts_new).await?;
     let addr = config.index.addr.as_ref().context("index.addr is not set")?;
     let index = RedisIndex::connect(redis::Config::new(addr.url(), cluster, incarnation)).await;
     let index = Arc::new(index.with_context(|| format!("Redis (index.addr) at {addr:?}"))?);

@@ -18,7 +18,7 @@ fn it_says_its_version_and_teaches() {
     let version = text(&loglake(&["--version"], &[]).stdout);
     assert_eq!(version.trim(), format!("loglake {}", env!("CARGO_PKG_VERSION")));
     let help = text(&loglake(&["--help"], &[]).stdout);
-    for word in ["dev", "ingestor", "processor", "query", "config", "token", "Examples:", "curl"] {
+    for word in ["dev", "ingestor", "processor", "query", "config", "token", "admin", "Examples:", "curl"] {
         assert!(help.contains(word), "{word} is missing:\n{help}");
     }
 }
@@ -96,4 +96,29 @@ fn a_fail_point_that_there_is_not_is_refused_with_the_list() {
 fn a_program_without_fail_points_refuses_their_variable() {
     let output = loglake(&["config", "check"], &[("LOGLAKE_FAILPOINTS", "flush.applied=kill@3")]);
     assert_eq!(output.status.code(), Some(64));
+}
+
+#[test]
+fn admin_commands_teach_and_say_what_to_do() {
+    for (command, words) in [
+        (&["admin", "fsck", "--help"][..], &["--deep", "--repair", "Examples:", "Exits with", "--data DIR"][..]),
+        (&["admin", "reindex", "--help"], &["--partition", "Examples:", "queries go on"]),
+        (&["admin", "flush", "--help"], &["--wait", "Examples:", "cluster secret"]),
+        (&["admin", "quarantine", "redrive", "--help"], &["--dry-run", "Examples:", "goes in once"]),
+    ] {
+        let said = loglake(command, &[]);
+        let help = text(&said.stdout);
+        assert!(said.status.success() && words.iter().all(|word| help.contains(word)), "{command:?}:\n{help}");
+    }
+    // A folder that is none is not made, and it is said what to give instead.
+    let folder = tempfile::tempdir().unwrap();
+    let none = folder.path().join("none");
+    let said = loglake(&["admin", "fsck", "--data", none.to_str().unwrap()], &[]);
+    assert_eq!(said.status.code(), Some(2));
+    assert!(text(&said.stderr).contains("name one with --data, or a cluster with --config") && !none.exists());
+    // A cluster that is only half configured.
+    let said = loglake(&["admin", "fsck"], &[("S3_BUCKET", "logs")]);
+    assert_eq!(said.status.code(), Some(64));
+    assert!(text(&said.stderr).contains("index.addr") && !text(&said.stderr).contains("broker.brokers"));
+    assert_eq!(loglake(&["admin", "flush", "--wait", "soon"], &[]).status.code(), Some(64));
 }

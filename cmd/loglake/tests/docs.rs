@@ -18,6 +18,33 @@ fn every_error_code_is_documented_and_no_other() {
 }
 
 #[test]
+fn every_finding_of_a_check_is_documented_and_no_other() {
+    let source = read("internal/admin/src/fsck/finding.rs");
+    let variants =
+        source.split_once("pub enum Code {").expect("the list of codes").1.split_once("\n}").expect("its end").0;
+    let kebab = |name: &str| {
+        let mut text = String::new();
+        for letter in name.chars() {
+            if letter.is_ascii_uppercase() && !text.is_empty() {
+                text.push('-');
+            }
+            text.push(letter.to_ascii_lowercase());
+        }
+        text
+    };
+    let is_variant = |line: &&str| line.ends_with(',') && !line.starts_with("//");
+    let codes = variants.lines().map(str::trim).filter(is_variant).map(|line| kebab(line.trim_end_matches(',')));
+    let page = read("docs/admin.md");
+    let rows = page.lines().filter_map(|line| line.strip_prefix("| `")?.split_once(" | ")).map(|(codes, _)| codes);
+    let cells = rows.flat_map(|codes| codes.split(", ")).map(|code| code.trim_matches('`').to_owned());
+    let is_command =
+        |cell: &String| ["fsck", "reindex", "flush", "quarantine"].iter().any(|word| cell.starts_with(word));
+    let in_page: std::collections::BTreeSet<String> =
+        cells.filter(|cell| !is_command(cell) || cell.starts_with("quarantine-")).collect();
+    assert_eq!(in_page, codes.collect());
+}
+
+#[test]
 fn every_make_target_has_its_line_of_help() {
     let makefile = read("Makefile");
     let targets = "run test check fmt lint bench proto build generate-logs stack stack-down run-ingestor run-processor \
@@ -36,6 +63,7 @@ fn links_between_pages_lead_somewhere() {
         "ARCHITECTURE.md",
         "CHANGELOG.md",
         "deploy/README.md",
+        "docs/admin.md",
         "docs/configuration.md",
         "docs/errors.md",
         "docs/chunk-format.md",

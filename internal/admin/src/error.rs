@@ -12,6 +12,31 @@ pub enum Error {
     /// A chain could not be read.
     #[error(transparent)]
     Commit(#[from] loglake_commit::Error),
+    /// The broker did not do what was asked.
+    #[error(transparent)]
+    Broker(#[from] loglake_broker::Error),
+    /// A quarantine object, or what is written down of putting its messages into the log again, cannot be used.
+    #[error("{key}: {what}")]
+    Redrive {
+        /// The object's key.
+        key: String,
+        /// What is wrong.
+        what: String,
+    },
+    /// An attempt was cut off, and the broker no longer holds what it may have appended.
+    #[error(
+        "{key}: an earlier attempt was cut off, and the broker no longer holds partition {partition} from offset {from} on: \
+         nobody can tell whether its messages are in the log. Look for their records; if they are missing, remove the \
+         object redrive/{key}/…-begun.json and run this again"
+    )]
+    Undecidable {
+        /// The quarantine object's key.
+        key: String,
+        /// The partition.
+        partition: u32,
+        /// Where the log would have to be read from.
+        from: u64,
+    },
     /// A task of this process ended abnormally.
     #[error("a task ended abnormally: {0}")]
     Task(#[from] tokio::task::JoinError),
@@ -31,6 +56,9 @@ impl Error {
             Self::Store(error) => error.kind(),
             Self::Index(error) => error.kind(),
             Self::Commit(error) => error.kind(),
+            Self::Broker(error) => error.kind(),
+            Self::Redrive { .. } => ErrorKind::Corrupt,
+            Self::Undecidable { .. } => ErrorKind::Conflict,
             Self::Task(_) => ErrorKind::Internal,
             Self::Unsettled { .. } => ErrorKind::Unavailable,
         }

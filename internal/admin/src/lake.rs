@@ -19,7 +19,7 @@ pub struct Lake {
     pub not_checked: Vec<String>,
 }
 
-/// An index and the life of the topic that it is of; older lives have none.
+/// An index and the life of the topic that it is of, the newest; those of older lives are not looked at here.
 #[derive(Clone)]
 pub struct LiveIndex {
     /// Which life of the topic.

@@ -8,10 +8,12 @@ mod error;
 mod fsck;
 mod lake;
 mod progress;
+mod quarantine;
 mod reindex;
 
 pub use error::Error;
 pub use fsck::{Code, Finding, Options, Outcome, Report, Severity, Totals, fsck};
 pub use lake::{Lake, LiveIndex};
 pub use progress::{Progress, Quiet};
+pub use quarantine::{Message, QuarantineObject, Redriven, Target, quarantine, redrive};
 pub use reindex::{Reindexed, reindex_partition};

@@ -68,4 +68,4 @@ pub use group::{BatchRecord, Group, Groups, Records};
 pub use layout::{MAX_BYTES, MAX_MINUTES, MAX_TRACE_ID_BYTES, VERSION};
 pub use log_batch::LogBatch;
 pub use origin::{IdempotencyKey, Origin, SessionPart};
-pub use repeats::{Repeats, Verdict};
+pub use repeats::{KEY_GOOD_NS, Repeats, Verdict};

@@ -48,6 +48,20 @@ pub enum Error {
         /// The chain's tail.
         chain_seq: u64,
     },
+    /// The topic is another one than the cluster's records came from, and nobody has said that it is to be taken.
+    #[error(
+        "the topic's id is {topic_id}, but the records of cluster {cluster:?} in the bucket came from the topic {known}: it was \
+         deleted and made anew, or this is another broker or folder. To go on with the new one, and keep answering from the \
+         old records too, start once with broker.accept_new_topic = true"
+    )]
+    NewTopic {
+        /// The cluster.
+        cluster: String,
+        /// The topic's id.
+        topic_id: String,
+        /// The newest id that is known.
+        known: String,
+    },
     /// The chain kept changing while it was read.
     #[error("the chain of partition {partition} kept changing while it was read")]
     Unsettled {
@@ -66,6 +80,7 @@ impl Error {
             Self::Corrupt { .. } | Self::IndexAhead { .. } => ErrorKind::Corrupt,
             Self::Newer { .. } => ErrorKind::Unsupported,
             Self::TooLarge { .. } => ErrorKind::TooLarge,
+            Self::NewTopic { .. } => ErrorKind::Invalid,
             Self::Unsettled { .. } => ErrorKind::Unavailable,
         }
     }

@@ -28,23 +28,26 @@ struct Incarnation {
 
 /// The small number of the topic life `topic_id`, assigned by conditional create the first time it is seen.
 ///
-/// A topic made anew starts at offset 0 again: without this number every new record would look committed already.
+/// A topic made anew starts at offset 0 again: without this number every new record would look committed already. Where the
+/// cluster has other lives already, a new one is taken only when `accepts_new` says so: the other broker may be a mistake.
 ///
 /// A store that does not answer is asked again for a minute: it often starts together with those that need it.
 ///
 /// # Errors
-/// `Corrupt` when a stored life cannot be read; `Unavailable`, a minute after the first failure.
+/// `Invalid` for a new life that is not accepted; `Corrupt` when a stored life cannot be read; `Unavailable`, a minute after
+/// the first failure.
 pub async fn incarnation(
     store: &dyn ObjectStore,
     cluster: &str,
     topic_id: &str,
     partitions: u32,
     clock: &dyn Clock,
+    accepts_new: bool,
 ) -> Result<u32, Error> {
     let began = Instant::now();
     let mut wait = WAIT;
     loop {
-        let error = match find(store, cluster, topic_id, partitions, clock).await {
+        let error = match find(store, cluster, topic_id, partitions, clock, accepts_new).await {
             Ok(number) => return Ok(number),
             Err(error) => error,
         };
@@ -67,16 +70,25 @@ async fn find(
     topic_id: &str,
     partitions: u32,
     clock: &dyn Clock,
+    accepts_new: bool,
 ) -> Result<u32, Error> {
     let folder = incarnations_folder(cluster);
     loop {
         let mut next = 0_u32;
+        let mut newest = None;
         for life in lives(store, cluster).await? {
             let life = life?;
             if life.topic_id == topic_id {
                 return Ok(life.number);
             }
-            next = next.max(life.number + 1);
+            if life.number >= next {
+                next = life.number + 1;
+                newest = Some(life.topic_id);
+            }
+        }
+        if let Some(known) = newest.filter(|_| !accepts_new) {
+            let (cluster, topic_id) = (cluster.to_owned(), topic_id.to_owned());
+            return Err(Error::NewTopic { cluster, topic_id, known });
         }
         let life = Incarnation {
             version: 1,
@@ -160,20 +172,64 @@ fn read(folder: &str, key: &str, bytes: &[u8]) -> Result<Life, Error> {
     Ok(Life { number, topic_id: life.topic_id, partitions: life.partitions, created: life.created })
 }
 
+/// A life of the topic before the present one.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct OlderIncarnation {
+    /// Its number.
+    pub number: u32,
+    /// The partitions that have a chain of it, ascending.
+    pub partitions: Vec<u32>,
+}
+
+/// The lives before `incarnation`, ascending. Their chains move no more; their records are still there.
+///
+/// # Errors
+/// `Unavailable`.
+pub async fn older_incarnations(
+    store: &dyn ObjectStore,
+    cluster: &str,
+    incarnation: u32,
+) -> Result<Vec<OlderIncarnation>, Error> {
+    let mut older = Vec::new();
+    for number in 0..incarnation {
+        let chains = format!("commits/{cluster}/{number}/");
+        let mut partitions = Vec::new();
+        let mut after: Option<String> = None;
+        // From one partition to the next: a listing each, however long its chain is.
+        while let Some(object) = store.list(&chains, after.as_deref()).await?.objects.first() {
+            let digits = object.key[chains.len()..].split('/').next().unwrap_or_default();
+            partitions.extend(digits.parse::<u32>().ok());
+            // Sorts right after everything below the folder.
+            after = Some(format!("{chains}{digits}0"));
+        }
+        older.push(OlderIncarnation { number, partitions });
+    }
+    Ok(older)
+}
+
+/// The id of the topic whose life `incarnation` is; `None` when nobody has written it down.
+///
+/// # Errors
+/// `Corrupt` when what is stored cannot be read; `Unavailable`.
+pub async fn topic_of(store: &dyn ObjectStore, cluster: &str, incarnation: u32) -> Result<Option<String>, Error> {
+    Ok(stored(store, cluster, incarnation).await?.map(|life| life.topic_id))
+}
+
 /// How many partitions the topic had when its life `incarnation` was first seen; `None` when nobody has written it down.
 /// Streams may lie where any count from this one to today's puts them.
 ///
 /// # Errors
 /// `Corrupt` when what is stored cannot be read; `Unavailable`.
 pub async fn first_partitions(store: &dyn ObjectStore, cluster: &str, incarnation: u32) -> Result<Option<u32>, Error> {
+    Ok(stored(store, cluster, incarnation).await?.map(|life| life.partitions))
+}
+
+async fn stored(store: &dyn ObjectStore, cluster: &str, incarnation: u32) -> Result<Option<Incarnation>, Error> {
     let key = format!("{}{incarnation}.json", incarnations_folder(cluster));
     let bytes = match store.get(&key, MAX_BYTES).await {
         Ok(bytes) => bytes,
         Err(loglake_store::Error::NotFound { .. }) => return Ok(None),
         Err(error) => return Err(error.into()),
     };
-    match serde_json::from_slice::<Incarnation>(&bytes) {
-        Ok(life) => Ok(Some(life.partitions)),
-        Err(error) => Err(Error::Corrupt { key, what: error.to_string() }),
-    }
+    serde_json::from_slice(&bytes).map(Some).map_err(|error| Error::Corrupt { key, what: error.to_string() })
 }

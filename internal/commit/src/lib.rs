@@ -37,7 +37,9 @@ pub use entry::{ENTRY_VERSION, Entry, MAX_ENTRY_BYTES, QuarantineRef, TARGET_ENT
 pub use error::Error;
 pub use fold::{FOLD_SLACK, Fold, Folded};
 pub use follow::{apply, catch_up};
-pub use incarnation::{Life, first_partitions, incarnation, lives, other_cluster};
+pub use incarnation::{
+    Life, OlderIncarnation, first_partitions, incarnation, lives, older_incarnations, other_cluster, topic_of,
+};
 pub use keys::{Origin, chunk_key, chunk_origin, quarantine_key, quarantine_origin, quarantine_prefix};
 pub use loglake_index::Gap;
 pub use segment::{MAX_SEGMENT_BYTES, MAX_SEGMENT_CHUNKS, MAX_SEGMENT_JSON_BYTES, SEGMENT_VERSION, SegmentRef};

@@ -5,7 +5,10 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
 
 use bytes::Bytes;
-use loglake_commit::{Chain, Claim, ENTRY_VERSION, Entry, Error, apply, catch_up, incarnation};
+use loglake_commit::{
+    Chain, Claim, ENTRY_VERSION, Entry, Error, OlderIncarnation, apply, catch_up, incarnation, older_incarnations,
+    topic_of,
+};
 use loglake_index::{ChunkIndex, EmbeddedIndex, Watermark};
 use loglake_model::{ChunkMeta, ManualClock, Service, TenantName, Window};
 use loglake_store::{Create, Listing, MemoryStore, ObjectStore};
@@ -181,10 +184,34 @@ async fn the_index_is_rebuilt_caught_up_and_never_runs_ahead() {
 async fn each_life_of_a_topic_gets_its_number_once() {
     let store: Arc<dyn ObjectStore> = Arc::new(MemoryStore::new());
     let clock = ManualClock::at(1_772_323_200_000_000_000);
-    let number = async |id: &str| incarnation(store.as_ref(), "default", id, 12, &clock).await.unwrap();
-    assert_eq!(number("first").await, 0);
-    assert_eq!(number("second").await, 1);
-    assert_eq!(number("first").await, 0);
-    let racing: Vec<u32> = futures_util::future::join_all((0..8).map(|_| number("third"))).await;
-    assert!(racing.iter().all(|number| *number == 2), "{racing:?}");
+    let number =
+        async |id: &str, accepts_new: bool| incarnation(store.as_ref(), "default", id, 12, &clock, accepts_new).await;
+    assert_eq!(number("first", false).await.unwrap(), 0, "the first one needs no leave");
+    let refused = number("second", false).await.unwrap_err();
+    assert!(matches!(&refused, Error::NewTopic { known, .. } if known == "first"), "{refused}");
+    assert!(refused.to_string().contains("broker.accept_new_topic = true"), "{refused}");
+    assert_eq!(number("second", true).await.unwrap(), 1);
+    assert_eq!(number("second", false).await.unwrap(), 1, "known from then on");
+    assert_eq!(number("first", false).await.unwrap(), 0);
+    let racing = futures_util::future::join_all((0..8).map(|_| number("third", true))).await;
+    assert!(racing.iter().all(|number| *number.as_ref().unwrap() == 2), "{racing:?}");
+    assert_eq!(topic_of(store.as_ref(), "default", 1).await.unwrap().as_deref(), Some("second"));
+    assert_eq!(topic_of(store.as_ref(), "default", 9).await.unwrap(), None);
+}
+
+#[tokio::test]
+async fn older_lives_tell_which_partitions_they_had() {
+    let store: Arc<dyn ObjectStore> = Arc::new(MemoryStore::new());
+    for (life, partition) in [(0, 0), (0, 3), (0, 11), (2, 1), (3, 0)] {
+        let chain = Chain::new(Arc::clone(&store), "default", life, partition);
+        for seq in 1..=3 {
+            chain.claim(&entry(seq, (seq - 1) * 10, seq * 10, Vec::new(), "one")).await.unwrap();
+        }
+    }
+    let older = older_incarnations(store.as_ref(), "default", 3).await.unwrap();
+    let expected: Vec<OlderIncarnation> = [(0, vec![0, 3, 11]), (1, vec![]), (2, vec![1])]
+        .map(|(number, partitions)| OlderIncarnation { number, partitions })
+        .into();
+    assert_eq!(older, expected);
+    assert_eq!(older_incarnations(store.as_ref(), "default", 0).await.unwrap(), []);
 }

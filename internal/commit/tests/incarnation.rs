@@ -65,18 +65,18 @@ fn late(calls: usize, forbids: bool) -> StartsLate {
 async fn a_store_that_starts_late_is_waited_for_and_one_that_never_does_is_not() {
     let clock = ManualClock::at(0);
     let store = late(5, false);
-    assert_eq!(incarnation(&store, "c", "topic", 3, &clock).await.unwrap(), 0);
-    assert_eq!(incarnation(&store, "c", "topic", 3, &clock).await.unwrap(), 0);
-    assert_eq!(incarnation(&store, "c", "another", 3, &clock).await.unwrap(), 1);
+    assert_eq!(incarnation(&store, "c", "topic", 3, &clock, false).await.unwrap(), 0);
+    assert_eq!(incarnation(&store, "c", "topic", 3, &clock, false).await.unwrap(), 0);
+    assert_eq!(incarnation(&store, "c", "another", 3, &clock, true).await.unwrap(), 1);
 
     let began = tokio::time::Instant::now();
-    let error = incarnation(&late(usize::MAX, false), "c", "topic", 3, &clock).await.unwrap_err();
+    let error = incarnation(&late(usize::MAX, false), "c", "topic", 3, &clock, false).await.unwrap_err();
     assert_eq!(error.kind(), ErrorKind::Unavailable);
     // By the paused clock: it ends, and not at once.
     let took = began.elapsed().as_secs();
     assert!((30..=60).contains(&took), "{took} s");
 
     let began = tokio::time::Instant::now();
-    let error = incarnation(&late(1, true), "c", "topic", 3, &clock).await.unwrap_err();
+    let error = incarnation(&late(1, true), "c", "topic", 3, &clock, false).await.unwrap_err();
     assert_eq!((error.kind(), began.elapsed().as_nanos()), (ErrorKind::Forbidden, 0), "that does not pass by itself");
 }

@@ -41,6 +41,7 @@ pub async fn all(index: Arc<dyn ChunkIndex>) {
     rebuilds_go_only_forwards(&*index, 110).await;
     what_is_wrong_is_replaced(&*index, 120).await;
     everything_can_be_read_for_a_check(&*index, 121).await;
+    older_incarnations_are_apart(&*index, 118).await;
     rebuilders_may_race(Arc::clone(&index), 111).await;
     writers_may_race(Arc::clone(&index), 112).await;
     readers_see_whole_entries(Arc::clone(&index), 113).await;

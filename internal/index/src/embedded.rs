@@ -2,7 +2,8 @@
 
 mod state;
 
-use std::path::Path;
+use std::collections::BTreeMap;
+use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -25,6 +26,10 @@ pub struct EmbeddedIndex {
     state: Arc<State>,
     leases: Mutex<LeaseTable>,
     clock: Arc<dyn Clock>,
+    dir: PathBuf,
+    cluster: String,
+    /// Those of older incarnations, each in a folder of its own.
+    older: tokio::sync::Mutex<BTreeMap<u32, Arc<EmbeddedIndex>>>,
 }
 
 impl EmbeddedIndex {
@@ -36,7 +41,8 @@ impl EmbeddedIndex {
     /// `Unavailable` when another process has it open or the folder cannot be used.
     pub fn open(dir: &Path, cluster: &str, incarnation: u32, clock: Arc<dyn Clock>) -> Result<Self, Error> {
         let state = Arc::new(State::open(dir, cluster, incarnation)?);
-        Ok(Self { state, leases: Mutex::default(), clock })
+        let (dir, cluster) = (dir.to_owned(), cluster.to_owned());
+        Ok(Self { state, leases: Mutex::default(), clock, dir, cluster, older: Default::default() })
     }
 
     /// Syncs what is written. The folder is free for another process when the index is dropped.
@@ -44,6 +50,9 @@ impl EmbeddedIndex {
     /// # Errors
     /// `Unavailable`.
     pub async fn close(&self) -> Result<(), Error> {
+        for older in self.older.lock().await.values() {
+            older.blocking(State::sync).await?;
+        }
         self.blocking(State::sync).await
     }
 
@@ -105,6 +114,17 @@ impl ChunkIndex for EmbeddedIndex {
 
     async fn sessions(&self, partition: u32) -> Result<Option<(Watermark, Vec<SessionChange>)>, Error> {
         self.blocking(move |state| state.sessions(partition)).await
+    }
+
+    async fn older(&self, incarnation: u32) -> Result<Arc<dyn ChunkIndex>, Error> {
+        let mut older = self.older.lock().await;
+        if let Some(there) = older.get(&incarnation) {
+            return Ok(Arc::clone(there) as _);
+        }
+        let dir = self.dir.join(format!("older-{incarnation}"));
+        let (cluster, clock) = (self.cluster.clone(), Arc::clone(&self.clock));
+        let made = self.blocking(move |_| Self::open(&dir, &cluster, incarnation, clock)).await?;
+        Ok(Arc::clone(older.entry(incarnation).or_insert(Arc::new(made))) as _)
     }
 
     async fn acquire(&self, name: &str, holder: &str, value: &str, ttl: Duration) -> Result<Lease, Error> {

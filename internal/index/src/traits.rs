@@ -227,6 +227,15 @@ pub trait ChunkIndex: Send + Sync {
     /// `Unavailable`; `Corrupt`.
     async fn sessions(&self, partition: u32) -> Result<Option<(Watermark, Vec<SessionChange>)>, Error>;
 
+    /// The index of an older `incarnation` of the same cluster's topic, made where there is none: its chunks are still asked for.
+    /// The same one each time.
+    ///
+    /// # Errors
+    /// `Invalid` from an index that knows only one; `Unavailable`.
+    async fn older(&self, incarnation: u32) -> Result<std::sync::Arc<dyn ChunkIndex>, Error> {
+        Err(Error::Unfit(format!("this index knows nothing of incarnation {incarnation}")))
+    }
+
     /// Takes or renews the lease `name` for `ttl`. Succeeds when nobody holds it or `holder` does; returns the lease as it
     /// is afterwards, so the caller compares `holder`. Whoever takes it gets a higher generation than any before, also the
     /// last holder after its lease ended; a renewal keeps it. The value may change on renewal.

@@ -232,7 +232,8 @@ impl Gathering<'_> {
         // A builder that counts minutes ends at another record when a time of receipt falls into another minute: where repeats are
         // told apart it ends before.
         let may_count = self.origin == Origin::None || builder.records() < MAX_MINUTES;
-        if !(may_count && builder.fits(service, trace_id, line.len())) && !builder.is_empty() {
+        let has_room = may_count && builder.fits(service, trace_id, line.len());
+        if !has_room && !builder.is_empty() {
             self.full.push((partition, std::mem::replace(builder, fresh())));
         }
         builder.push(service, rendered.timestamp_ns, rendered.level, trace_id, line).map_err(|error| {

@@ -66,6 +66,22 @@ pub enum Error {
         /// The next offset the broker will give.
         latest: u64,
     },
+    /// The record before the chain's end is another one than the chain holds: the log was cut short and grew again, and
+    /// offsets past the cut mean other records.
+    #[error(
+        "partition {partition} is halted: the record at offset {offset} has leader epoch {found}, the chain's had {known}: \
+         the log was cut short by an unclean election and written anew"
+    )]
+    Rewritten {
+        /// The partition.
+        partition: u32,
+        /// The last offset that the chain holds.
+        offset: u64,
+        /// The leader epoch that the chain says.
+        known: i32,
+        /// The record's.
+        found: i32,
+    },
     /// A message's leader epoch fell: an old leader took over, acknowledged records may have been replaced.
     #[error("partition {partition} is halted: the leader epoch fell from {before} to {after} at offset {offset}")]
     EpochFell {
@@ -110,6 +126,7 @@ impl Error {
             Self::Chunk(error) => error.kind(),
             Self::LostRecords { .. }
             | Self::Truncated { .. }
+            | Self::Rewritten { .. }
             | Self::EpochFell { .. }
             | Self::OtherTopic { .. }
             | Self::Inconsistent(_) => ErrorKind::Corrupt,
@@ -120,7 +137,7 @@ impl Error {
     pub(crate) fn halt_reason(&self) -> &'static str {
         match self {
             Self::LostRecords { .. } => "lost_records",
-            Self::Truncated { .. } => "truncated",
+            Self::Truncated { .. } | Self::Rewritten { .. } => "truncated",
             Self::OtherTopic { .. } => "topic_recreated",
             Self::EpochFell { .. } => "epoch_fell",
             other if other.kind() == ErrorKind::Corrupt => "damaged",

@@ -90,6 +90,11 @@ impl Flush {
                 gap: None,
                 previous_hash: tail.hash.clone(),
             };
+            // Between the last read and the claim: asked earlier, a topic made anew meanwhile would go into the old one's chain.
+            let topic = retry(shared, "topic", || async { Ok(shared.reader.topic().await?) }).await?;
+            if topic.id != shared.topic_id {
+                return Err(Error::OtherTopic { partition });
+            }
             match chain.claim(&entry).await? {
                 Claim::Won(hash) => break (entry, hash),
                 Claim::Lost => {}

@@ -20,7 +20,7 @@ const LOOK: Duration = Duration::from_millis(500);
 ///
 /// # Errors
 /// What halts the partition: the topic is another one; the broker deleted records that were not flushed; its log ends before
-/// the tail, for longer than a new leader may trail.
+/// the tail, for longer than a new leader may trail, or was cut there and has grown again.
 pub(crate) async fn align(shared: &Shared, chain: &Chain, mut tail: Tail) -> Result<Tail, Error> {
     let partition = chain.partition();
     let mut short_since: Option<Instant> = None;
@@ -42,6 +42,7 @@ pub(crate) async fn align(shared: &Shared, chain: &Chain, mut tail: Tail) -> Res
             continue;
         }
         if latest >= next {
+            refuse_rewritten(shared, partition, &tail, earliest).await?;
             return Ok(tail);
         }
         // A new leader may trail for a moment. One that stays behind has lost what was acknowledged.
@@ -58,6 +59,29 @@ pub(crate) async fn align(shared: &Shared, chain: &Chain, mut tail: Tail) -> Res
             return Err(Error::Truncated { partition, next, latest });
         }
         tokio::time::sleep(LOOK.min(shared.config.truncation_grace)).await;
+    }
+}
+
+/// Refuses a log that was cut below the tail and has grown past it again: its length says nothing, but the last record that
+/// the chain holds has another leader epoch than the chain says. Nothing is known when that record is gone, or the broker
+/// has no epochs.
+async fn refuse_rewritten(shared: &Shared, partition: u32, tail: &Tail, earliest: u64) -> Result<(), Error> {
+    let (Some(known), Some(offset)) = (tail.leader_epoch, tail.next.checked_sub(1)) else { return Ok(()) };
+    if offset < earliest {
+        return Ok(());
+    }
+    let read = retry(shared, "read_last", || async {
+        match shared.reader.read(partition, offset, tail.next, 1).await {
+            // Retention took it between the two questions.
+            Err(loglake_broker::Error::OffsetOutOfRange { .. }) => Ok(None),
+            read => Ok(Some(read?)),
+        }
+    })
+    .await?;
+    let last = read.into_iter().flat_map(|read| read.messages).find(|message| message.offset == offset);
+    match last.and_then(|message| message.leader_epoch) {
+        Some(found) if found != known => Err(Error::Rewritten { partition, offset, known, found }),
+        _ => Ok(()),
     }
 }
 

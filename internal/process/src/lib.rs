@@ -12,16 +12,19 @@
 //! `flush.rs`. Messages stay in memory as they came until they are flushed: a flush sorts references to their lines and
 //! writes the blocks in one go, so no line is copied before.
 
+mod admin_service;
 mod budget;
 mod build;
 mod collect;
 mod config;
 mod error;
 mod flush;
+mod flush_client;
 mod fold;
 mod guard;
 mod held;
 mod metrics;
+mod older;
 mod pending;
 mod quarantine;
 mod role;
@@ -37,5 +40,6 @@ mod worker;
 
 pub use config::{Config, LostRecords};
 pub use error::Error;
+pub use flush_client::{AskError, FlushedPartition, ask_to_flush};
 pub use role::{Parts, Processor};
 pub use surroundings::{Incoming, Surroundings};

@@ -4,6 +4,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use futures_util::StreamExt as _;
+use loglake_api::internal::v1::admin_service_server::AdminServiceServer;
 use loglake_api::internal::v1::tail_service_server::TailServiceServer;
 use loglake_auth::internal::InternalKey;
 use loglake_broker::{Assignment, Consumer, Reader, Trim};
@@ -17,9 +18,11 @@ use tokio_stream::wrappers::{TcpListenerStream, UnboundedReceiverStream};
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::AbortOnDropHandle;
 
+use crate::admin_service::Admin;
 use crate::budget::Budget;
 use crate::collect::Collector;
 use crate::metrics::Metrics;
+use crate::older::Older;
 use crate::shared::Shared;
 use crate::supervisor;
 use crate::surroundings::{Incoming, Surroundings};
@@ -104,7 +107,13 @@ impl Processor {
             )));
         }
         let advertise = config.tail_advertise.clone().unwrap_or_else(|| format!("http://{}", config.tail_listen));
-        let topic_id = parts.reader.topic().await?.id;
+        // The topic may have been made anew since the incarnation was found out: both come from what the bucket says of it.
+        let known = loglake_commit::topic_of(parts.store.as_ref(), &config.cluster, parts.incarnation).await?;
+        let topic_id = match known {
+            Some(topic_id) => topic_id,
+            None => parts.reader.topic().await?.id,
+        };
+        let older = Older::all(parts.store.as_ref(), parts.index.as_ref(), &config.cluster, parts.incarnation).await?;
         let Surroundings { incoming, nonce, is_single_threaded } = surroundings;
         let cores = std::thread::available_parallelism().map_or(2, usize::from);
         let shared = Shared {
@@ -115,6 +124,7 @@ impl Processor {
             store: parts.store,
             index: parts.index,
             incarnation: parts.incarnation,
+            older,
             topic_id,
             clock: parts.clock,
             metrics: Metrics::register(&parts.registry)?,
@@ -146,11 +156,13 @@ impl Processor {
         // The tail is served to the very end: queries go on while the last flush runs.
         let stop_serving = CancellationToken::new();
         let stopping = stop_serving.clone();
+        let admin = AdminServiceServer::new(Admin { shared: Arc::clone(&shared), key: key.clone() });
         let service = TailServiceServer::new(Tails { shared: Arc::clone(&shared), key });
         let server = tonic::transport::Server::builder()
             .tcp_nodelay(true)
             .http2_keepalive_interval(Some(Duration::from_secs(30)))
-            .add_service(service);
+            .add_service(service)
+            .add_service(admin);
         let stopping = async move { stopping.cancelled().await };
         let server = match incoming {
             Incoming::Tcp(listener) => {

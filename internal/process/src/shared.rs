@@ -12,6 +12,7 @@ use tokio::task::JoinError;
 use crate::Config;
 use crate::budget::Budget;
 use crate::metrics::Metrics;
+use crate::older::Older;
 use crate::tail::PartitionTail;
 
 /// What all workers and the tail service share.
@@ -23,6 +24,8 @@ pub(crate) struct Shared {
     pub(crate) store: Arc<dyn ObjectStore>,
     pub(crate) index: Arc<dyn ChunkIndex>,
     pub(crate) incarnation: u32,
+    /// The lives before it.
+    pub(crate) older: Vec<Older>,
     /// The id of that life of the topic.
     pub(crate) topic_id: String,
     pub(crate) clock: Arc<dyn Clock>,

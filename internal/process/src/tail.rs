@@ -3,7 +3,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use parking_lot::Mutex;
-use tokio::sync::Notify;
+use tokio::sync::{Notify, watch};
 
 use crate::held::Held;
 
@@ -15,6 +15,10 @@ pub(crate) struct PartitionTail {
     state: Mutex<State>,
     /// Wakes those that wait for a position, in the order they came: a simulation depends on it.
     moved: Notify,
+    /// Everything below is in chunks, or holds no record.
+    settled: watch::Sender<u64>,
+    /// Somebody asked for everything below to be flushed.
+    asked: watch::Sender<u64>,
 }
 
 #[derive(Debug)]
@@ -39,7 +43,32 @@ impl PartitionTail {
     /// An empty tail that begins at `next`.
     pub(crate) fn new(next: u64) -> Self {
         let state = State { floor: next, position: next, messages: VecDeque::new() };
-        Self { state: Mutex::new(state), moved: Notify::new() }
+        let [settled, asked] = std::array::from_fn(|_| watch::Sender::new(next));
+        Self { state: Mutex::new(state), moved: Notify::new(), settled, asked }
+    }
+
+    /// Asks for everything below `until` to be flushed soon. Returns what is in chunks now.
+    pub(crate) fn ask(&self, until: u64) -> u64 {
+        self.asked.send_if_modified(|asked| std::mem::replace(asked, until.max(*asked)) < until);
+        *self.settled.borrow()
+    }
+
+    /// Up to where somebody asked for a flush.
+    pub(crate) fn asked(&self) -> u64 {
+        *self.asked.borrow()
+    }
+
+    /// Says that everything below `settled` is in chunks.
+    pub(crate) fn settle(&self, settled: u64) {
+        self.settled.send_if_modified(|there| std::mem::replace(there, settled.max(*there)) < settled);
+    }
+
+    /// Waits until everything below `until` is in chunks, at most `wait`. Returns how far it is then.
+    pub(crate) async fn settled(&self, until: u64, wait: Duration) -> u64 {
+        let mut settled = self.settled.subscribe();
+        // Late is no error here: the caller looks at what it gets.
+        let _late = tokio::time::timeout(wait, settled.wait_for(|settled| *settled >= until)).await;
+        *self.settled.borrow()
     }
 
     /// Adds messages and moves to `position`, which lies past all of them.

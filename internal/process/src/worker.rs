@@ -15,6 +15,7 @@ use crate::flush::{Flush, Flushed, retry};
 use crate::fold::Folder;
 use crate::guard;
 use crate::held::Held;
+use crate::older;
 use crate::pending::Pending;
 use crate::serving::Serving;
 use crate::sessions::Sessions;
@@ -112,12 +113,14 @@ impl Worker {
             Aborting(tokio::spawn(upkeep(Arc::clone(&self.shared), self.chain.clone(), committed.clone())));
         let folder = Folder::new(Arc::clone(&self.shared), self.chain.clone(), tenure.folded);
         let mut folding = Aborting(tokio::spawn(folder.run(committed)));
+        let mut keeping = Aborting(tokio::spawn(older::keep(Arc::clone(&self.shared), self.chain.partition())));
         tokio::select! {
             biased;
             ended = tenure.run() => ended,
             // They do not end before the tenure does, unless they panic.
             ended = &mut upkeep.0 => Err(ended_early("upkeep", ended)),
             ended = &mut folding.0 => Err(ended_early("folding", ended)),
+            ended = &mut keeping.0 => Err(ended_early("keeping older indexes", ended)),
         }
     }
 
@@ -316,6 +319,10 @@ impl<'a> Tenure<'a> {
             {
                 self.start_flush(reason);
             }
+            if self.flush.is_none() && self.pending.is_empty() && self.carried.is_none() {
+                // What lies past the chain's end holds no record.
+                self.held.settle(self.position);
+            }
             shared.metrics.memory.set(shared.budget.used().cast_signed());
         }
     }
@@ -428,6 +435,10 @@ impl<'a> Tenure<'a> {
         if self.worker.shared.budget.is_tight() {
             return Some("memory");
         }
+        let asked = self.held.asked();
+        if asked > self.tail.next && self.position >= asked {
+            return Some("asked");
+        }
         self.pending.since.filter(|since| since.elapsed() >= config.flush_interval).map(|_| "max_age")
     }
 
@@ -454,6 +465,7 @@ impl<'a> Tenure<'a> {
             self.kept.push_back((Instant::now() + self.worker.shared.config.tail_hold, tail.next));
             self.worker.shared.metrics.committed.with_label_values(&[&self.label]).set(tail.next.cast_signed());
             self.tail = tail.clone();
+            self.held.settle(tail.next);
             self.committed.send_replace(tail.seq);
         }
         flushed

@@ -9,8 +9,9 @@ use std::time::Duration;
 
 use async_trait::async_trait;
 use bytes::Bytes;
+use loglake_api::internal::v1::admin_service_client::AdminServiceClient;
 use loglake_api::internal::v1::tail_service_client::TailServiceClient;
-use loglake_api::internal::v1::{Coverage, TailRequest, Want, tail_response};
+use loglake_api::internal::v1::{Coverage, FlushRequest, TailRequest, Want, tail_response};
 use loglake_auth::internal::{self, InternalKey};
 use loglake_auth::keys::ClusterSecret;
 use loglake_batch::{BatchBuilder, Origin};
@@ -19,10 +20,10 @@ use loglake_broker::{
     Topic, Trim,
 };
 use loglake_chunk::{Footer, decode_block};
-use loglake_commit::{Chain, ENTRY_VERSION, Entry, TARGET_SLACK};
+use loglake_commit::{Chain, Claim, ENTRY_VERSION, Entry, TARGET_SLACK};
 use loglake_index::{ChunkIndex, EmbeddedIndex, Watermark};
 use loglake_model::{Level, Readiness, RecordId, Service, SystemClock, TenantId, TenantName, TimeRange, line};
-use loglake_process::{Config, LostRecords, Parts, Processor};
+use loglake_process::{Config, LostRecords, Parts, Processor, ask_to_flush};
 use loglake_store::{MemoryStore, ObjectStore};
 use tokio::task::JoinHandle;
 use tokio_util::sync::CancellationToken;
@@ -617,6 +618,8 @@ struct Short {
     inner: Arc<MemoryBroker>,
     latest: parking_lot::Mutex<Option<u64>>,
     topic: parking_lot::Mutex<&'static str>,
+    /// The leader epoch of all its messages.
+    epoch: parking_lot::Mutex<Option<i32>>,
 }
 
 #[async_trait]
@@ -633,8 +636,57 @@ impl Reader for Short {
         Ok(offsets)
     }
     async fn read(&self, partition: u32, from: u64, to: u64, max_bytes: usize) -> Result<Fetched, BrokerError> {
-        self.inner.read(partition, from, to, max_bytes).await
+        let mut read = self.inner.read(partition, from, to, max_bytes).await?;
+        read.messages.iter_mut().for_each(|message| message.leader_epoch = *self.epoch.lock());
+        Ok(read)
     }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_log_that_was_cut_and_has_grown_again_halts_the_partition() {
+    let world = World::new();
+    world.send("acme", 0, 100).await;
+    // What an earlier processor flushed of the first partition, under a leader of epoch 3.
+    let chain = Chain::new(Arc::clone(&world.store) as _, "default", 0, 0);
+    let entry = Entry {
+        version: ENTRY_VERSION,
+        seq: 1,
+        start: 0,
+        next: 2,
+        adds: Vec::new(),
+        removes: Vec::new(),
+        nonce: "n".to_owned(),
+        writer: "test".to_owned(),
+        leader_epoch: Some(3),
+        sessions: Vec::new(),
+        quarantine: None,
+        gap: None,
+        previous_hash: String::new(),
+    };
+    assert!(matches!(chain.claim(&entry).await.unwrap(), Claim::Won(_)));
+    let short = Arc::new(Short {
+        inner: Arc::clone(&world.broker),
+        latest: parking_lot::Mutex::default(),
+        topic: parking_lot::Mutex::new("topic"),
+        epoch: parking_lot::Mutex::new(Some(5)),
+    });
+    let start = || world.start_over(Duration::from_millis(20), None, Arc::clone(&short) as _, LostRecords::Gap);
+    let running = start().await;
+    running.halted("0", "truncated").await;
+    assert_eq!(running.metric("loglake_partition_halted", &["1"]), None, "the other one goes on");
+    running.stop().await;
+    assert_eq!(
+        chain.read().await.unwrap().tail.seq,
+        1,
+        "nothing was consumed from an offset that means another record"
+    );
+
+    // The record is the one that the chain holds.
+    *short.epoch.lock() = Some(3);
+    let running = start().await;
+    until("ready", || running.readiness.waiting().is_empty()).await;
+    running.stop().await;
+    assert_eq!(chain.read().await.unwrap().tail.next, 5);
 }
 
 #[tokio::test(flavor = "multi_thread")]
@@ -647,6 +699,7 @@ async fn a_log_that_was_cut_short_halts_the_partition_and_a_leader_that_trails_d
         inner: Arc::clone(&world.broker),
         latest: parking_lot::Mutex::new(Some(4)),
         topic: parking_lot::Mutex::new("topic"),
+        epoch: parking_lot::Mutex::default(),
     });
     let start = || world.start_over(Duration::from_millis(20), None, Arc::clone(&short) as _, LostRecords::Gap);
     let running = start().await;
@@ -695,4 +748,34 @@ async fn entries_stay_under_four_mebibytes_however_many_streams_come() {
     let objects = world.store.list(chain.folder(), None).await.unwrap().objects;
     let entries: Vec<u64> = objects.iter().filter(|of| !of.key.contains("t-")).map(|of| of.length).collect();
     assert!(!entries.is_empty() && entries.iter().all(|length| *length < 4 << 20), "{entries:?}");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn an_operator_has_everything_flushed_at_once_and_a_tenant_has_not() {
+    let world = World::new();
+    let running = world.start(Duration::from_secs(3_600)).await;
+    let address = format!("http://{}", running.tail);
+    let now_ns = loglake_model::Clock::now_ns(&SystemClock);
+    let wait = Duration::from_secs(30);
+    let idle = ask_to_flush(&address, &key(), now_ns, &[], wait).await.unwrap();
+    assert!(idle.len() == 2 && idle.iter().all(|one| one.is_done() && one.flushed == 0), "{idle:?}");
+
+    world.send("t", 0, 200).await;
+    let flushed = ask_to_flush(&address, &key(), now_ns, &[1, 7], wait).await.unwrap();
+    assert_eq!(flushed.iter().map(|one| one.partition).collect::<Vec<_>>(), [1, 7]);
+    assert!(flushed[0].is_done() && (flushed[0].before, flushed[0].until, flushed[0].flushed) == (0, 10, 10));
+    assert!(!flushed[1].is_held && !flushed[1].is_done(), "nobody's partition");
+    assert_eq!(world.tails().await, [0, 10], "only the one asked for");
+    assert!(ask_to_flush(&address, &key(), now_ns, &[], wait).await.unwrap().iter().all(|one| one.is_done()));
+    assert_eq!(world.committed().await.len(), 200);
+
+    let stranger = InternalKey::new(&ClusterSecret::from_bytes(b"another secret of thirty-two bytes").unwrap());
+    let refused = ask_to_flush(&address, &stranger, now_ns, &[], wait).await.unwrap_err();
+    assert_eq!(refused.kind(), loglake_model::ErrorKind::Unauthenticated, "{refused}");
+    let mut client = AdminServiceClient::connect(address.clone()).await.unwrap();
+    let mut request = tonic::Request::new(FlushRequest::default());
+    request.metadata_mut().insert(internal::HEADER, key().sign(&id("t"), now_ns).parse().unwrap());
+    assert_eq!(client.flush(request).await.unwrap_err().code(), tonic::Code::Unauthenticated);
+    running.stop().await;
+    assert!(ask_to_flush(&address, &key(), now_ns, &[], wait).await.is_err(), "it is gone");
 }

@@ -26,8 +26,10 @@ pub(crate) struct HeadReader {
 }
 
 impl HeadReader {
-    pub(crate) fn new(reader: Arc<dyn Reader>) -> Self {
-        Self { reader, topic_id: Arc::default(), waiting: Arc::default(), turn: Arc::default() }
+    /// `topic_id`: that of the topic whose incarnation is served, where it is known.
+    pub(crate) fn new(reader: Arc<dyn Reader>, topic_id: Option<String>) -> Self {
+        let topic_id = Arc::new(topic_id.map_or_else(OnceLock::new, OnceLock::from));
+        Self { reader, topic_id, waiting: Arc::default(), turn: Arc::default() }
     }
 
     /// The offsets as they are at some moment after this call came.

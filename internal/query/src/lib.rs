@@ -20,6 +20,7 @@ mod http;
 mod merge;
 mod metrics;
 mod missing;
+mod older;
 mod order;
 mod owners;
 mod page;

@@ -8,9 +8,20 @@ use serde::Serialize;
 pub(crate) enum Missing {
     /// Offsets of a partition that no one could answer for.
     Offsets { partition: u32, from_offset: u64, to_offset: u64, reason: &'static str },
+    /// A partition of an older incarnation of the topic, whose index is not there yet.
+    Incarnation { incarnation: u32, partition: u32, reason: &'static str },
     /// Offsets that were lost, and given up by decision. No record of them can be dated; all of them were received before
     /// `given_up_at`.
-    Gap { partition: u32, from_offset: u64, to_offset: u64, given_up_at: String, reason: String },
+    Gap {
+        /// The incarnation, where it is not the present one.
+        #[serde(skip_serializing_if = "Option::is_none")]
+        incarnation: Option<u32>,
+        partition: u32,
+        from_offset: u64,
+        to_offset: u64,
+        given_up_at: String,
+        reason: String,
+    },
     /// An object, or a part of it, that is damaged.
     Object { key: String, reason: String },
 }
@@ -22,9 +33,10 @@ const GAP_FUTURE_NS: i64 = 2 * 86_400 * 1_000_000_000;
 impl Missing {
     /// The gap as what an answer over `range` lacks; `None` when no record of it can lie there. Nothing bounds the age of a
     /// record, so only a range that begins well after the gap is free of it.
-    pub(crate) fn of_gap(partition: u32, gap: Gap, range: TimeRange) -> Option<Self> {
+    pub(crate) fn of_gap(incarnation: Option<u32>, partition: u32, gap: Gap, range: TimeRange) -> Option<Self> {
         let could_touch = range.start_ns() <= gap.at_ns.saturating_add(GAP_FUTURE_NS);
         could_touch.then(|| Self::Gap {
+            incarnation,
             partition,
             from_offset: gap.from,
             to_offset: gap.to,

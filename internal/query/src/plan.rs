@@ -18,6 +18,7 @@ use tokio::time::{Instant, sleep};
 
 use crate::Error;
 use crate::missing::{GONE, Missing, NO_INDEX, TOO_MUCH, UNREADABLE};
+use crate::older::Older;
 use crate::owners::{self, Verdict};
 use crate::replay::{self, Outcome, replay};
 use crate::shared::Shared;
@@ -108,7 +109,7 @@ pub(crate) async fn plan(
         for answer in answers {
             let partition = answer.partition;
             let Some(&Open { until, .. }) = open.get(&partition) else { continue };
-            let gaps = answer.gaps.into_iter().filter_map(|gap| Missing::of_gap(partition, gap, ask.range()));
+            let gaps = answer.gaps.into_iter().filter_map(|gap| Missing::of_gap(None, partition, gap, ask.range()));
             let sealed = Sealed { chunks: answer.chunks, gaps: gaps.collect() };
             match answer.watermark {
                 // Never from 0: what was deleted would come back.
@@ -132,7 +133,44 @@ pub(crate) async fn plan(
             sleep(if is_waiting { REBUILD_WAIT } else { REREAD_WAIT }).await;
         }
     }
+    for older in &shared.older {
+        add_older(older, services, ask, patience, &mut plan).await?;
+    }
     Ok(plan)
+}
+
+/// Adds the chunks of an older incarnation. All that was committed of it is in chunks: there is no tail to ask for.
+async fn add_older(
+    older: &Older,
+    services: Option<&[Service]>,
+    ask: &TailAsk,
+    patience: Instant,
+    plan: &mut Plan,
+) -> Result<(), Error> {
+    let incarnation = older.incarnation;
+    let mut open = older.partitions.clone();
+    loop {
+        let query = ChunkQuery { services, range: ask.range(), partitions: &open };
+        for answer in older.index.chunks(ask.tenant(), &query).await? {
+            let partition = answer.partition;
+            if answer.watermark.is_none() {
+                continue;
+            }
+            open.retain(|open| *open != partition);
+            let gaps = answer.gaps.into_iter();
+            let gaps = gaps.filter_map(|gap| Missing::of_gap(Some(incarnation), partition, gap, ask.range())).collect();
+            plan.settle(Sealed { chunks: answer.chunks, gaps }, TailPart::default());
+        }
+        if open.is_empty() {
+            return Ok(());
+        }
+        if Instant::now() >= patience {
+            let missing = |partition| Missing::Incarnation { incarnation, partition, reason: NO_INDEX };
+            plan.missing.extend(open.into_iter().map(missing));
+            return Ok(());
+        }
+        sleep(REBUILD_WAIT).await;
+    }
 }
 
 /// Settles what owners or the broker answer for; leaves open what needs the index to be read again.

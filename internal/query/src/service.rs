@@ -13,6 +13,7 @@ use crate::footers::Footers;
 use crate::heads::HeadReader;
 use crate::http;
 use crate::metrics::Metrics;
+use crate::older::Older;
 use crate::shared::Shared;
 use crate::surroundings::Surroundings;
 use crate::tail_client::TailClient;
@@ -62,9 +63,11 @@ impl QueryService {
         let metrics = Metrics::register(&parts.registry)?;
         let first_partitions =
             loglake_commit::first_partitions(parts.store.as_ref(), &config.cluster, parts.incarnation).await?;
+        let topic_id = loglake_commit::topic_of(parts.store.as_ref(), &config.cluster, parts.incarnation).await?;
+        let older = Older::all(parts.store.as_ref(), parts.index.as_ref(), &config.cluster, parts.incarnation).await?;
         let cores = std::thread::available_parallelism().map_or(2, usize::from);
         let shared = Shared {
-            heads: HeadReader::new(Arc::clone(&parts.reader)),
+            heads: HeadReader::new(Arc::clone(&parts.reader), topic_id),
             tails: TailClient::new(parts.internal, Arc::clone(&parts.clock), parts.incarnation, dial),
             failing: Failing::default(),
             footers: Footers::new(config.footer_cache_bytes, metrics.clone()),
@@ -73,6 +76,7 @@ impl QueryService {
             cpu: Arc::new(Semaphore::new(cores)),
             cursors: CursorKey::new(parts.cursor_key),
             first_partitions,
+            older,
             reader: parts.reader,
             store: parts.store,
             index: parts.index,

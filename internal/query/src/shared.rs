@@ -13,6 +13,7 @@ use crate::failing::Failing;
 use crate::footers::Footers;
 use crate::heads::HeadReader;
 use crate::metrics::Metrics;
+use crate::older::Older;
 use crate::tail_client::TailClient;
 use crate::{Config, Error};
 
@@ -23,6 +24,8 @@ pub(crate) struct Shared {
     pub(crate) store: Arc<dyn ObjectStore>,
     pub(crate) index: Arc<dyn ChunkIndex>,
     pub(crate) incarnation: u32,
+    /// The lives before it.
+    pub(crate) older: Vec<Older>,
     /// How many partitions the topic had when it was made; `None` when nobody wrote it down.
     pub(crate) first_partitions: Option<u32>,
     pub(crate) clock: Arc<dyn Clock>,

@@ -180,6 +180,11 @@ impl Stack {
         Self { kafka, redis, minio, folder: folder.to_owned(), env: all }
     }
 
+    /// The environment of every role, which a command of an operator has too.
+    pub fn env(&self) -> &[(String, String)] {
+        &self.env
+    }
+
     /// Starts a role, named `name` in its log, on free ports; not ready yet.
     pub fn role(&self, role: &'static str, name: &str) -> Role {
         Role::start(role, name, &self.folder, &self.env)

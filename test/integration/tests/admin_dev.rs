@@ -121,3 +121,29 @@ async fn a_killed_process_leaves_a_clean_folder() {
     let said = admin(&["fsck", "--deep", "--json", "--data", data.to_str().unwrap()], &[]);
     assert_eq!(said.json()["totals"]["records"].as_u64(), Some(4_500), "{said:?}");
 }
+
+#[tokio::test]
+async fn a_running_folder_is_flushed_on_request_and_its_quarantine_listed() {
+    let folder = tempfile::tempdir().unwrap();
+    let data = folder.path().join("data");
+    let path = data.to_str().unwrap();
+    let mut dev = Dev::start(&data, &[("LOGLAKE_PROCESSOR_FLUSH_INTERVAL", "1h")]).await;
+    send::all(&dev.ports.grpc_url(), "default", &records(1_000)).await;
+    let tail = format!("127.0.0.1:{}", dev.ports.tail);
+    let flushed = admin(&["flush", "--data", path, "--tail", &tail], &[]);
+    assert!(flushed.code == 0 && flushed.out.contains("flushed  offsets"), "{flushed:?}");
+    let said = admin(&["fsck", "--deep", "--json", "--data", path], &[]);
+    assert_eq!((said.code, said.json()["totals"]["records"].as_u64()), (0, Some(1_000)), "{said:?}");
+    let again = admin(&["flush", "--data", path, "--json"], &[("LOGLAKE_PROCESSOR_TAIL_LISTEN".into(), tail.clone())]);
+    assert!(again.code == 0 && again.json().as_array().unwrap().iter().all(|row| row["is_done"] == json!(true)));
+    let listed = admin(&["quarantine", "list", "--data", path], &[]);
+    assert!(listed.code == 0 && listed.out.contains("nothing is in quarantine"), "{listed:?}");
+    let refused = admin(&["quarantine", "redrive", "--data", path], &[]);
+    assert!(refused.code == 2 && refused.err.contains("stop it first"), "{refused:?}");
+
+    dev.process.stop().await;
+    let gone = admin(&["flush", "--data", path, "--tail", &tail], &[]);
+    assert!(gone.code == 2 && gone.err.contains("is `loglake dev` running?"), "{gone:?}");
+    let idle = admin(&["quarantine", "redrive", "--data", path], &[]);
+    assert_eq!(idle.code, 0, "{idle:?}");
+}

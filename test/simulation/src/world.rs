@@ -89,7 +89,7 @@ impl World {
             known.push(made.token);
         }
         let store = Arc::new(MemoryStore::new());
-        loglake_commit::incarnation(&*store, CLUSTER, "simulated-topic", partitions, &clock).await?;
+        loglake_commit::incarnation(&*store, CLUSTER, "simulated-topic", partitions, &clock, false).await?;
         Ok(Self {
             faults: Faults::new(dice.fork(), trace.clone()),
             store,

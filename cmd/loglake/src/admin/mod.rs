@@ -1,9 +1,11 @@
 //! What an operator does: each command in a short file, on a lake that `place.rs` opens.
 
 mod args;
+mod flush;
 mod fsck;
 mod place;
 mod progress;
+mod quarantine;
 mod reindex;
 
 use std::future::Future;
@@ -25,6 +27,8 @@ pub(crate) fn main(command: AdminCommand) -> ExitCode {
     match command {
         AdminCommand::Fsck(args) => run(fsck::run(args)),
         AdminCommand::Reindex(args) => run(reindex::run(args)),
+        AdminCommand::Flush(args) => run(flush::run(args)),
+        AdminCommand::Quarantine(command) => run(quarantine::run(command)),
     }
 }
 

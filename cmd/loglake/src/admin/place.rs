@@ -3,14 +3,15 @@
 use std::sync::Arc;
 
 use anyhow::Context as _;
-use loglake_admin::{Lake, LiveIndex};
-use loglake_broker::embedded::Closed;
+use loglake_admin::{Lake, LiveIndex, Target};
+use loglake_broker::embedded::{self, Closed};
+use loglake_broker::{EmbeddedLog, Reader as _};
 use loglake_index::{EmbeddedIndex, RedisIndex, redis};
 use loglake_model::SystemClock;
 use loglake_service::{Config, Role, Sources, load};
 use loglake_store::{FolderStore, ObjectStore};
 
-use crate::cli::DevArgs;
+use super::args::PlaceArgs;
 use crate::data_folder::DataFolder;
 use crate::parts;
 
@@ -28,7 +29,8 @@ pub(crate) struct Place {
     pub(crate) lake: Lake,
     embedded: Option<Arc<EmbeddedIndex>>,
     /// Keeps `loglake dev` from starting on the folder meanwhile.
-    _log: Option<Closed>,
+    lock: Option<Closed>,
+    log: Option<Arc<EmbeddedLog>>,
 }
 
 impl Place {
@@ -39,11 +41,14 @@ impl Place {
         {
             tracing::warn!(%error, "index not closed in order; it is rebuilt when it lacks something");
         }
+        if let Some(log) = &self.log {
+            log.close().await;
+        }
     }
 }
 
 /// Whether a data folder is meant, and the configuration that tells which lake.
-pub(crate) fn config(args: DevArgs) -> anyhow::Result<(bool, Config)> {
+pub(crate) fn config(args: PlaceArgs) -> anyhow::Result<(bool, Config)> {
     let sources = Sources::from(args);
     let is_set = |name: &str| sources.environment.iter().any(|(key, value)| key == name && !value.is_empty());
     let names_folder = sources.data.is_some() || is_set("LOGLAKE_DATA");
@@ -57,7 +62,7 @@ pub(crate) fn config(args: DevArgs) -> anyhow::Result<(bool, Config)> {
 }
 
 /// Opens the lake that `args` and the environment name.
-pub(crate) async fn open(args: DevArgs, want: Want) -> anyhow::Result<Place> {
+pub(crate) async fn open(args: PlaceArgs, want: Want) -> anyhow::Result<Place> {
     let (is_folder, config) = config(args)?;
     if is_folder { data_folder(&config, want).await } else { cluster(&config, want).await }
 }
@@ -77,7 +82,8 @@ async fn data_folder(config: &Config, want: Want) -> anyhow::Result<Place> {
             not_checked: Vec::new(),
         },
         embedded: None,
-        _log: None,
+        lock: None,
+        log: None,
     };
     let Some(log) = log else {
         place.lake.not_checked.push(format!(
@@ -100,11 +106,12 @@ async fn data_folder(config: &Config, want: Want) -> anyhow::Result<Place> {
             place.embedded = Some(index);
         }
     }
-    place._log = Some(log);
+    place.lock = Some(log);
     Ok(place)
 }
 
-async fn cluster(config: &Config, want: Want) -> anyhow::Result<Place> {
+/// Opens the cluster that `config` is of.
+pub(crate) async fn cluster(config: &Config, want: Want) -> anyhow::Result<Place> {
     let store: Arc<dyn ObjectStore> = parts::store_as_it_is(config).await?;
     let cluster = config.cluster.as_str();
     let mut lake = Lake { store, cluster: cluster.to_owned(), index: None, folder: None, not_checked: Vec::new() };
@@ -118,14 +125,52 @@ async fn cluster(config: &Config, want: Want) -> anyhow::Result<Place> {
             lake.index = Some(LiveIndex { incarnation, partitions, index: Arc::new(index) });
         }
     }
-    Ok(Place { lake, embedded: None, _log: None })
+    Ok(Place { lake, embedded: None, lock: None, log: None })
+}
+
+/// Opens the lake that `args` and the environment name, and its log to be appended to.
+pub(crate) async fn target(args: PlaceArgs) -> anyhow::Result<(Place, Target)> {
+    let (is_folder, config) = config(args)?;
+    let clock = Arc::new(SystemClock);
+    let not_known = "nothing was ever committed under this topic; is it the right one?";
+    if !is_folder {
+        let place = cluster(&config, Want::Bucket).await?;
+        let broker = parts::kafka(&config, "admin").await?;
+        let topic = parts::topic(&*broker).await?;
+        let (incarnation, _) = life_of(&place.lake, Some(&topic.id)).await?.context(not_known)?;
+        return Ok((place, Target { producer: broker.clone(), reader: broker, incarnation, clock }));
+    }
+    let mut place = data_folder(&config, Want::Bucket).await?;
+    let lock = place.lock.take().with_context(|| {
+        format!("`loglake dev` is running on {} and has its log locked; stop it first", config.data.display())
+    })?;
+    let settings = embedded::Config {
+        partitions: lock.topic().partitions,
+        segment_bytes: config.broker.segment_bytes.0,
+        max_bytes: config.broker.max_bytes.0,
+        disk_reserve_bytes: config.broker.disk_reserve.map(|bytes| bytes.0),
+    };
+    // The log takes the lock itself; whoever is faster now is told so.
+    drop(lock);
+    let (folder, for_log) = (DataFolder::existing(&config.data)?.log(), clock.clone());
+    let log =
+        tokio::task::spawn_blocking(move || EmbeddedLog::open(&folder, settings, for_log)).await?.context("log")?;
+    let topic = log.topic().await?;
+    let (incarnation, _) = life_of(&place.lake, Some(&topic.id)).await?.context(not_known)?;
+    place.log = Some(log.clone());
+    Ok((place, Target { producer: log.clone(), reader: log, incarnation, clock }))
+}
+
+/// Text that may come from anywhere, safe to show on a terminal.
+pub(crate) fn shown(text: &str) -> String {
+    text.chars().flat_map(|c| if c.is_control() { c.escape_default().collect() } else { vec![c] }).collect()
 }
 
 /// The life of the topic with that id, or the newest one, and how many partitions it began with.
 async fn life_of(lake: &Lake, topic_id: Option<&str>) -> anyhow::Result<Option<(u32, u32)>> {
     let lives = loglake_commit::lives(lake.store.as_ref(), &lake.cluster).await?;
     // One that cannot be read is told by the check itself.
-    let lives = lives.into_iter().flatten();
-    let found = lives.filter(|life| topic_id.is_none_or(|id| life.topic_id == id)).last();
+    let mut lives = lives.into_iter().flatten();
+    let found = lives.rfind(|life| topic_id.is_none_or(|id| life.topic_id == id));
     Ok(found.map(|life| (life.number, life.partitions)))
 }

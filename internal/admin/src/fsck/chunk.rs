@@ -59,7 +59,7 @@ async fn checked_into(
         return differs("Its key is not the one of its tenant, service, window and partition.".to_owned());
     }
     let footer_bytes = meta.length.checked_sub(meta.footer_offset);
-    if !footer_bytes.is_some_and(|bytes| bytes <= MAX_FOOTER_BYTES as u64) {
+    if footer_bytes.is_none_or(|bytes| bytes > MAX_FOOTER_BYTES as u64) {
         return differs(format!("Its footer cannot begin at {} of {} bytes.", meta.footer_offset, meta.length));
     }
     let bytes = match read(store, meta, meta.footer_offset, meta.length).await? {

@@ -66,35 +66,36 @@ impl OpenPartition {
         })
     }
 
-    /// Says what the partition failed with, and makes it go on if it can.
-    async fn fail(&mut self, code: RDKafkaErrorCode, text: &str) -> Result<(), Error> {
+    /// What the partition failed with. It goes on only where nothing can have changed behind its back.
+    async fn failed(&mut self, code: RDKafkaErrorCode, text: &str) -> Error {
         use RDKafkaErrorCode as Code;
         let partition = self.partition;
         match code {
-            // The client has stopped fetching. A new leader may have trailed for a moment, so the position may be there by now.
+            // The client has stopped fetching. The position may be there again by now, and mean another record: whoever
+            // opened the partition compares the log with what it has before it opens it anew.
             Code::AutoOffsetReset | Code::OffsetOutOfRange | Code::LogTruncation => {
-                let ends = offsets::offsets(&self.clients, &[partition]).await?;
-                let Some(ends) = ends.first() else { return Err(Error::NoPartition(partition)) };
-                let (earliest, latest) = (ends.earliest, ends.latest);
-                if self.position < earliest || self.position > latest {
-                    return Err(Error::OffsetOutOfRange { partition, offset: self.position, earliest, latest });
+                let ends = match offsets::offsets(&self.clients, &[partition]).await {
+                    Ok(ends) => ends,
+                    Err(error) => return error,
+                };
+                let Some(ends) = ends.first() else { return Error::NoPartition(partition) };
+                let (offset, earliest, latest) = (self.position, ends.earliest, ends.latest);
+                if (earliest..=latest).contains(&offset) {
+                    return Error::Unavailable(format!(
+                        "the log of partition {partition} ended before offset {offset} for a moment or was cut short; it \
+                         holds {earliest}..{latest} now"
+                    ));
                 }
-                self.opened = self.clients.open(partition, self.position).await?;
-                self.failure = None;
-                Ok(())
+                Error::OffsetOutOfRange { partition, offset, earliest, latest }
             }
-            Code::BadMessage | Code::BadCompression | Code::InvalidMessage => Err(Error::Corrupt {
+            Code::BadMessage | Code::BadCompression | Code::InvalidMessage => Error::Corrupt {
                 place: format!("topic {} partition {partition} offset {}", self.clients.config.topic, self.position),
                 what: text.to_owned(),
-            }),
-            Code::InvalidTimestamp => Err(Error::Config(format!("topic {}: {text}", self.clients.config.topic))),
+            },
+            Code::InvalidTimestamp => Error::Config(format!("topic {}: {text}", self.clients.config.topic)),
             code => {
                 self.failure = None;
-                Err(refused(
-                    &self.clients.config.topic,
-                    &format!("partition {partition} cannot be read ({text})"),
-                    code,
-                ))
+                refused(&self.clients.config.topic, &format!("partition {partition} cannot be read ({text})"), code)
             }
         }
     }
@@ -110,8 +111,7 @@ impl PartitionConsumer for OpenPartition {
                 return Err(Error::Unavailable(format!("partition {} was opened elsewhere", self.partition)));
             };
             if let Some((code, text)) = self.failure.clone().filter(|_| messages.is_empty()) {
-                self.fail(code, &text).await?;
-                continue;
+                return Err(self.failed(code, &text).await);
             }
             let is_late = tokio::time::Instant::now() >= deadline;
             if !messages.is_empty() || self.position > before || is_late {

@@ -16,6 +16,7 @@ use crate::kafka::native::{self, Description};
 
 const TIMESTAMP_TYPE: &str = "message.timestamp.type";
 const LOG_APPEND_TIME: &str = "LogAppendTime";
+const UNCLEAN_ELECTION: &str = "unclean.leader.election.enable";
 /// How long to wait before asking again.
 const PAUSE: Duration = Duration::from_millis(100);
 
@@ -70,6 +71,7 @@ async fn create(admin: &AdminClient<Logged>, config: &Config) -> Result<(), Erro
     let replication = i32::try_from(config.replication).map_err(|_| impossible("so many replicas"))?;
     let mut topic = NewTopic::new(&config.topic, partitions, TopicReplication::Fixed(replication))
         .set(TIMESTAMP_TYPE, LOG_APPEND_TIME)
+        .set(UNCLEAN_ELECTION, "false")
         .set("cleanup.policy", "delete");
     if config.replication >= 3 {
         topic = topic.set("min.insync.replicas", "2");
@@ -126,6 +128,9 @@ async fn check_settings(admin: &AdminClient<Logged>, config: &Config) -> Result<
     }
     if setting("cleanup.policy") != "delete" {
         wrong.push(format!("cleanup.policy is {:?} and must be \"delete\"", setting("cleanup.policy")));
+    }
+    if setting(UNCLEAN_ELECTION) == "true" {
+        wrong.push(format!("{UNCLEAN_ELECTION} is true and must be false: it throws acknowledged records away"));
     }
     let message_bytes = setting("max.message.bytes").parse().unwrap_or(0);
     if !(64 << 10..=1 << 30).contains(&message_bytes) {

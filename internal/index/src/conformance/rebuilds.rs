@@ -101,7 +101,7 @@ pub async fn what_is_wrong_is_replaced(index: &dyn ChunkIndex, partition: u32) {
     assert_eq!(live(index, partition, "t").await, [wrong]);
 
     assert!(index.replace(partition, &token, seen(6), &truth(6)).await.unwrap(), "to where it is");
-    assert_eq!(live(index, partition, "t").await, [right.clone()]);
+    assert_eq!(live(index, partition, "t").await, std::slice::from_ref(&right));
     assert_eq!(index.watermark(partition).await.unwrap(), seen(6));
     assert!(!index.replace(partition, &token, seen(6), &truth(6)).await.unwrap(), "a token is good for one");
     apply(index, partition, change(7, 70, &[], std::slice::from_ref(&right))).await;
@@ -136,4 +136,20 @@ pub async fn everything_can_be_read_for_a_check(index: &dyn ChunkIndex, partitio
     let dump = index.dump(partition).await.unwrap().unwrap();
     assert_eq!((dump.watermark, dump.sessions), (Watermark { seq: 1, next: 10 }, sessions));
     assert_eq!(dump.live, chunks, "all tenants, in order");
+}
+
+/// The index of an older incarnation is its own, and the same one each time.
+///
+/// # Panics
+/// When the index breaks a promise.
+pub async fn older_incarnations_are_apart(index: &dyn ChunkIndex, partition: u32) {
+    let (old, new) = (chunk("t", "s", T0, T0, "old"), chunk("t", "s", T0, T0, "new"));
+    assert!(rebuild(index, partition, 5, std::slice::from_ref(&new)).await);
+    let older = index.older(0).await.unwrap();
+    assert_eq!(older.watermark(partition).await.unwrap(), None);
+    assert!(rebuild(&*older, partition, 9, std::slice::from_ref(&old)).await);
+    let again = index.older(0).await.unwrap();
+    assert_eq!(live(&*again, partition, "t").await, [old]);
+    assert_eq!(index.older(1).await.unwrap().watermark(partition).await.unwrap(), None);
+    assert_eq!(live(index, partition, "t").await, [new]);
 }

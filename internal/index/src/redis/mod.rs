@@ -16,6 +16,7 @@ mod scripts;
 mod stage;
 
 use std::collections::BTreeSet;
+use std::sync::Arc;
 use std::time::Duration;
 
 use async_trait::async_trait;
@@ -44,12 +45,15 @@ pub struct RedisIndex {
     scripts: Scripts,
     cluster: String,
     incarnation: u32,
-    watch: JoinHandle<()>,
+    /// Looks at the servers' policy now and then; those of older incarnations leave it to the one they came from.
+    watch: Option<JoinHandle<()>>,
 }
 
 impl Drop for RedisIndex {
     fn drop(&mut self) {
-        self.watch.abort();
+        if let Some(watch) = &self.watch {
+            watch.abort();
+        }
     }
 }
 
@@ -70,7 +74,7 @@ impl RedisIndex {
     pub async fn connect(config: Config) -> Result<Self, Error> {
         let link = Link::connect(&config).await?;
         policy::check(&link).await?;
-        let watch = tokio::spawn(policy::watch(link.clone()));
+        let watch = Some(tokio::spawn(policy::watch(link.clone())));
         Ok(Self { link, scripts: Scripts::new(), cluster: config.cluster, incarnation: config.incarnation, watch })
     }
 
@@ -297,6 +301,11 @@ impl ChunkIndex for RedisIndex {
             .map(|[session, state]| Ok(SessionChange { session: text(session)?, state: Some(text(state)?) }))
             .collect::<Result<Vec<_>, Error>>()?;
         Ok(Some((watermark, sessions)))
+    }
+
+    async fn older(&self, incarnation: u32) -> Result<Arc<dyn ChunkIndex>, Error> {
+        let (link, cluster) = (self.link.clone(), self.cluster.clone());
+        Ok(Arc::new(Self { link, scripts: Scripts::new(), cluster, incarnation, watch: None }))
     }
 
     async fn acquire(&self, name: &str, holder: &str, value: &str, ttl: Duration) -> Result<Lease, Error> {

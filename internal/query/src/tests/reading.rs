@@ -303,6 +303,7 @@ async fn a_gap_is_named_by_every_answer_that_it_could_be_part_of() {
     let gap = Gap { from: 3, to: 7, at_ns: NOW_NS, reason: "retention".to_owned() };
     lake.index.state.lock().gaps.insert(busy(), vec![gap]);
     let named = Missing::Gap {
+        incarnation: None,
         partition: busy(),
         from_offset: 3,
         to_offset: 7,

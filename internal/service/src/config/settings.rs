@@ -69,6 +69,10 @@ settings! {
         replication: u32 = "1";
         /// The consumer group of the processors.
         group: String = "loglake";
+        /// Takes a topic (or the local log of `loglake dev`) that is not the one which the records in the bucket came from: one
+        /// that was deleted and made anew. Older records stay and are answered. Without it processor, query service and `dev`
+        /// refuse to start then, as it may also be the wrong broker. Needed for one start only.
+        accept_new_topic: bool = "false";
         /// After how long without a sign of life a processor loses its partitions. Shorter: a crash is noticed sooner; longer:
         /// a stalled machine keeps what it has.
         session_timeout: Duration = "10s";

@@ -279,7 +279,7 @@ async fn lives_of_the_topic_must_be_written_down() {
     small.store.delete(key).await.unwrap();
     assert_eq!(small.codes().await, [Code::LifeMissing]);
     let clock = loglake_model::ManualClock::at(T0);
-    loglake_commit::incarnation(&*small.store, "default", "topic", 2, &clock).await.unwrap();
+    loglake_commit::incarnation(&*small.store, "default", "topic", 2, &clock, false).await.unwrap();
     let body = small.store.get(key, 1_000).await.unwrap();
     small.store.put("commits/default/incarnations/1.json", body).await.unwrap();
     assert_eq!(small.codes().await, [Code::LifeTwice]);

@@ -49,7 +49,7 @@ impl Small {
 
     async fn over(store: Arc<dyn ObjectStore>, objects: Option<FolderStore>, folder: tempfile::TempDir) -> Self {
         let clock = Arc::new(ManualClock::at(T0));
-        assert_eq!(incarnation(&*store, "default", "topic", 2, &*clock).await.unwrap(), 0);
+        assert_eq!(incarnation(&*store, "default", "topic", 2, &*clock, false).await.unwrap(), 0);
         let index = Arc::new(EmbeddedIndex::open(&folder.path().join("index"), "default", 0, clock).unwrap());
         let live = LiveIndex { incarnation: 0, partitions: 2, index: index.clone() };
         let lake = Lake {
