@@ -237,7 +237,7 @@ impl ChunkIndex for MemoryIndex {
     }
 
     async fn older(&self, incarnation: u32) -> Result<Arc<dyn ChunkIndex>, Error> {
-        let fresh = || Arc::new(Self::new(self.clock.clone(), self.mutation));
+        let fresh = || Arc::new(Self::new(self.clock, self.mutation));
         Ok(Arc::clone(self.older.lock().entry(incarnation).or_insert_with(fresh)) as _)
     }
 
