@@ -25,7 +25,11 @@ pub struct Page {
 impl Client {
     /// A client of the service at `base`, without a credential (open mode).
     pub fn new(base: impl Into<String>) -> Self {
-        Self { base: base.into(), headers: Vec::new(), http: reqwest::Client::new() }
+        // The service ends a connection that is idle for ten seconds: one that is older than this is not used again, or a
+        // question may meet its end.
+        let http = reqwest::Client::builder().pool_idle_timeout(std::time::Duration::from_secs(3));
+        let http = http.build().expect("a client of no particular settings");
+        Self { base: base.into(), headers: Vec::new(), http }
     }
 
     /// The same with one header more.
