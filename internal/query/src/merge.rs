@@ -207,7 +207,8 @@ impl Merge {
         while let Some((position, line)) = run.head() {
             let is_next = rival.is_none_or(|rival| {
                 let rank = query.direction.rank(position);
-                (rank, Class::Rows) < (rival.rank, rival.class)
+                // Two rows of one place are never stored; if they are all the same, one goes first, or each would wait for ever.
+                (rank, Class::Rows) <= (rival.rank, rival.class)
             });
             if !is_next {
                 break;

@@ -2,7 +2,8 @@
 
 use std::cell::RefCell;
 use std::rc::Rc;
-use std::sync::Arc;
+use std::sync::{Arc, mpsc};
+use std::time::Duration;
 
 use anyhow::{Context as _, Result, anyhow};
 use axum::Router;
@@ -62,11 +63,34 @@ pub struct Found {
 /// Lines of the trace that a failure shows.
 const SHOWN: usize = 120;
 
-/// Runs `seed`.
+/// How long a run may take by the clock on the wall: most take a tenth of a second. Where something waits in a circle without
+/// ever sleeping, simulated time stands still and no time-out within the run comes.
+const ENDLESS: Duration = Duration::from_secs(300);
+
+/// Ends the process when it lives longer than [`ENDLESS`]: nothing else stops a thread that never yields.
+struct Watchdog {
+    _called_off: mpsc::Sender<()>,
+}
+
+impl Watchdog {
+    fn over(seed: u64) -> Self {
+        let (called_off, ended) = mpsc::channel::<()>();
+        std::thread::spawn(move || {
+            if ended.recv_timeout(ENDLESS) == Err(mpsc::RecvTimeoutError::Timeout) {
+                eprintln!("seed {seed}: it does not end within {ENDLESS:?}\nreplay: make soak SOAK='--seed {seed} --trace'");
+                std::process::abort();
+            }
+        });
+        Self { _called_off: called_off }
+    }
+}
+
+/// Runs `seed`. The process is aborted when that does not end.
 ///
 /// # Errors
 /// What was found.
 pub fn run(seed: u64, options: Options) -> Result<Report, Box<Found>> {
+    let _watchdog = Watchdog::over(seed);
     let kept: Rc<RefCell<Option<Trace>>> = Rc::default();
     let built = tokio::runtime::Builder::new_current_thread().enable_time().start_paused(true).build();
     let outcome = built.map_err(anyhow::Error::from).and_then(|runtime| {

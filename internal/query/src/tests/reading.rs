@@ -74,6 +74,26 @@ async fn owners_are_asked_once_each_for_all_of_theirs() {
 }
 
 #[tokio::test]
+async fn chunks_that_hold_the_same_records_are_answered_as_they_are_and_the_merge_ends() {
+    let lake = lake().await;
+    let partition = busy();
+    let until = lake.index.state.lock().partitions[&partition].0.unwrap().next;
+    let again = lake.chunks_of(partition, 0, until, 99).await;
+    let copies: u64 = again.iter().map(|chunk| chunk.records).sum();
+    lake.index.state.lock().partitions.get_mut(&partition).unwrap().1.extend(again);
+    for direction in [Direction::Forward, Direction::Backward] {
+        let query = Query { direction, ..everything(&lake) };
+        let mut expected = lake.expected(&query);
+        let found = ids_of(&lake.page(query).await.unwrap());
+        assert_eq!(found.len() as u64, expected.len() as u64 + copies);
+        let mut distinct = found.clone();
+        distinct.dedup();
+        expected.dedup();
+        assert_eq!(distinct, expected);
+    }
+}
+
+#[tokio::test]
 async fn without_an_owner_the_broker_is_read() {
     let lake = lake().await;
     check(&lake, &lake.page(everything(&lake)).await.unwrap());
