@@ -1,8 +1,11 @@
+use std::collections::BTreeMap;
 use std::sync::Arc;
 
 use loglake_commit::Chain;
 use loglake_index::ChunkIndex;
 use loglake_store::{FolderStore, ObjectStore};
+
+use crate::Error;
 
 /// What a cluster keeps its data in.
 #[derive(Clone)]
@@ -19,15 +22,47 @@ pub struct Lake {
     pub not_checked: Vec<String>,
 }
 
-/// An index and the life of the topic that it is of, the newest; those of older lives are not looked at here.
+/// The index of the topic's newest life, and those of older lives, whose chunks are still asked for.
 #[derive(Clone)]
 pub struct LiveIndex {
-    /// Which life of the topic.
+    /// Which life of the topic is the newest.
     pub incarnation: u32,
     /// How many partitions the topic has, as far as is known.
     pub partitions: u32,
     /// Its index.
     pub index: Arc<dyn ChunkIndex>,
+    /// The indexes of older lives that have chains, by incarnation.
+    older: BTreeMap<u32, Arc<dyn ChunkIndex>>,
+}
+
+impl LiveIndex {
+    /// The index of a topic that has lived once.
+    #[must_use]
+    pub fn new(incarnation: u32, partitions: u32, index: Arc<dyn ChunkIndex>) -> Self {
+        Self { incarnation, partitions, index, older: BTreeMap::new() }
+    }
+
+    /// The same with the indexes of all older lives that have chains in `store`.
+    ///
+    /// # Errors
+    /// `Unavailable`; `Invalid` from an index that knows only one life.
+    pub async fn with_older(mut self, store: &dyn ObjectStore, cluster: &str) -> Result<Self, Error> {
+        for life in loglake_commit::older_incarnations(store, cluster, self.incarnation).await? {
+            if !life.partitions.is_empty() {
+                self.older.insert(life.number, self.index.older(life.number).await?);
+            }
+        }
+        Ok(self)
+    }
+
+    /// The index of the life `incarnation`.
+    #[must_use]
+    pub fn of(&self, incarnation: u32) -> Option<&dyn ChunkIndex> {
+        if incarnation == self.incarnation {
+            return Some(self.index.as_ref());
+        }
+        self.older.get(&incarnation).map(AsRef::as_ref)
+    }
 }
 
 impl std::fmt::Debug for Lake {
@@ -49,8 +84,8 @@ impl Lake {
         Chain::new(Arc::clone(&self.store), &self.cluster, incarnation, partition)
     }
 
-    /// The index, if `incarnation` is the life that it is of.
+    /// The index of the life `incarnation`, if there is one.
     pub(crate) fn index_of(&self, incarnation: u32) -> Option<&dyn ChunkIndex> {
-        self.index.as_ref().filter(|live| live.incarnation == incarnation).map(|live| live.index.as_ref())
+        self.index.as_ref().and_then(|live| live.of(incarnation))
     }
 }

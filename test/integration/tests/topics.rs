@@ -3,6 +3,7 @@
 
 use std::time::{Duration, Instant};
 
+use loglake_integration::admin::{admin, assert_folder_is_clean};
 use loglake_integration::oracle::Sent;
 use loglake_integration::server::Process;
 use loglake_integration::{Client, Dev, Oracle, send};
@@ -87,5 +88,17 @@ async fn a_local_log_made_anew_is_refused_until_it_is_accepted_and_older_records
     let lives = |life: &str| items.iter().filter(|item| item["id"].as_str().unwrap().starts_with(life)).count();
     assert_eq!((lives("0-"), lives("1-")), (400, 300));
     assert_eq!(services(&client).await, 700);
+    dev.process.stop().await;
+
+    // The operator's tools know both lives.
+    let data = dev.data().to_str().unwrap().to_owned();
+    std::fs::remove_dir_all(dev.data().join("index/older-0")).unwrap();
+    let checked = admin(&["fsck", "--json", "--data", &data], &[]);
+    assert!(checked.code == 1 && checked.codes().iter().all(|code| code == "index-missing"), "{checked:?}");
+    let made = admin(&["reindex", "--data", &data], &[]);
+    assert!(made.code == 0 && made.out.contains("incarnation   0") && made.out.contains("incarnation   1"), "{made:?}");
+    assert_folder_is_clean(dev.data());
+    dev.restart().await;
+    Oracle::judge("both lives, reindexed", &all, &settled(&client).await, false);
     dev.process.stop().await;
 }

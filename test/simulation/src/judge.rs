@@ -84,8 +84,7 @@ pub async fn judge(world: &World, surface: &axum::Router) -> Result<()> {
 /// # Errors
 /// What it calls a fault.
 pub async fn fsck(world: &World) -> Result<()> {
-    let index =
-        LiveIndex { incarnation: INCARNATION, partitions: world.partitions, index: Arc::clone(&world.index) as _ };
+    let index = LiveIndex::new(INCARNATION, world.partitions, Arc::clone(&world.index) as _);
     let lake = Lake {
         store: Arc::clone(&world.store) as _,
         cluster: CLUSTER.to_owned(),

@@ -77,7 +77,9 @@ impl Watchdog {
         let (called_off, ended) = mpsc::channel::<()>();
         std::thread::spawn(move || {
             if ended.recv_timeout(ENDLESS) == Err(mpsc::RecvTimeoutError::Timeout) {
-                eprintln!("seed {seed}: it does not end within {ENDLESS:?}\nreplay: make soak SOAK='--seed {seed} --trace'");
+                eprintln!(
+                    "seed {seed}: it does not end within {ENDLESS:?}\nreplay: make soak SOAK='--seed {seed} --trace'"
+                );
                 std::process::abort();
             }
         });

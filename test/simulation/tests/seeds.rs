@@ -21,11 +21,11 @@ fn seeds_hold(seeds: std::ops::Range<u64>) {
 }
 
 #[test]
-fn the_first_five_hundred_seeds_hold() {
-    seeds_hold(0..500);
+fn the_first_thousand_seeds_hold() {
+    seeds_hold(0..1_000);
 }
 
 #[test]
-fn the_next_five_hundred_seeds_hold() {
-    seeds_hold(500..1_000);
+fn the_next_thousand_seeds_hold() {
+    seeds_hold(1_000..2_000);
 }

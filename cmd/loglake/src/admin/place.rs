@@ -102,7 +102,8 @@ async fn data_folder(config: &Config, want: Want) -> anyhow::Result<Place> {
             let index = EmbeddedIndex::open(&folder.index(), cluster, incarnation, clock).context("index")?;
             let index = Arc::new(index);
             let partitions = log.topic().partitions;
-            place.lake.index = Some(LiveIndex { incarnation, partitions, index: index.clone() });
+            let live = LiveIndex::new(incarnation, partitions, index.clone());
+            place.lake.index = Some(live.with_older(place.lake.store.as_ref(), cluster).await?);
             place.embedded = Some(index);
         }
     }
@@ -122,7 +123,8 @@ pub(crate) async fn cluster(config: &Config, want: Want) -> anyhow::Result<Place
             let addr = config.index.addr.as_ref().context("index.addr is not set")?;
             let index = RedisIndex::connect(redis::Config::new(addr.url(), cluster, incarnation)).await;
             let index = index.with_context(|| format!("Redis (index.addr) at {addr:?}"))?;
-            lake.index = Some(LiveIndex { incarnation, partitions, index: Arc::new(index) });
+            let live = LiveIndex::new(incarnation, partitions, Arc::new(index));
+            lake.index = Some(live.with_older(lake.store.as_ref(), cluster).await?);
         }
     }
     Ok(Place { lake, embedded: None, lock: None, log: None })

@@ -12,6 +12,7 @@ use super::progress;
 /// What became of one partition.
 #[derive(Serialize)]
 struct Row {
+    incarnation: u32,
     partition: u32,
     #[serde(flatten)]
     outcome: Outcome,
@@ -30,26 +31,34 @@ pub(crate) async fn run(args: ReindexArgs) -> anyhow::Result<bool> {
     let refused = || place.lake.not_checked.first().cloned().unwrap_or_else(|| "there is no index".to_owned());
     let live = place.lake.index.as_ref().with_context(refused)?;
     let chains = loglake_commit::chains(place.lake.store.as_ref(), &place.lake.cluster).await?.0;
-    let with_chains = chains.into_iter().filter(|(life, _)| *life == live.incarnation).map(|(_, partition)| partition);
-    let all: BTreeSet<u32> = (0..live.partitions).chain(with_chains).collect();
-    if let Some(unknown) = args.partition.iter().find(|partition| !all.contains(partition)) {
-        let last = all.last().map_or_else(|| "none".to_owned(), u32::to_string);
+    // A partition of the topic may have no chain yet: its index then says that it is empty.
+    let of_topic = (0..live.partitions).map(|partition| (live.incarnation, partition));
+    let all: BTreeSet<(u32, u32)> = of_topic.chain(chains).collect();
+    if let Some(unknown) = args.partition.iter().find(|wanted| !all.iter().any(|(_, partition)| partition == *wanted)) {
+        let last = all.iter().map(|(_, partition)| partition).max().map_or_else(|| "none".to_owned(), u32::to_string);
         ensure!(false, "--partition {unknown}: the topic has no such partition; the last one is {last}");
     }
-    let wanted: BTreeSet<u32> = if args.partition.is_empty() { all } else { args.partition.iter().copied().collect() };
+    let is_wanted = |partition: u32| args.partition.is_empty() || args.partition.contains(&partition);
+    let wanted: Vec<_> = all.into_iter().filter(|(_, partition)| is_wanted(*partition)).collect();
+    let is_one_life = wanted.iter().all(|(life, _)| *life == live.incarnation);
 
     let progress = progress::shown(args.output);
     progress.stage("partitions", Some(wanted.len() as u64));
     let mut rows = Vec::new();
-    for partition in wanted {
-        let chain = place.lake.chain(live.incarnation, partition);
-        let outcome = match reindex_partition(&chain, live.index.as_ref()).await {
+    for (incarnation, partition) in wanted {
+        let chain = place.lake.chain(incarnation, partition);
+        let Some(index) = live.of(incarnation) else {
+            let why = format!("the bucket has a chain of incarnation {incarnation}, which is newer than the topic's");
+            rows.push(Row { incarnation, partition, outcome: Outcome::Failed { why } });
+            continue;
+        };
+        let outcome = match reindex_partition(&chain, index).await {
             Ok(Reindexed { before, after, chunks }) => {
                 Outcome::Replaced { before: before.map(|mark| mark.seq), entry: after.seq, next: after.next, chunks }
             }
             Err(error) => Outcome::Failed { why: error.to_string() },
         };
-        rows.push(Row { partition, outcome });
+        rows.push(Row { incarnation, partition, outcome });
         progress.advance(1);
     }
     progress.end();
@@ -62,6 +71,9 @@ pub(crate) async fn run(args: ReindexArgs) -> anyhow::Result<bool> {
         return Ok(is_done);
     }
     for row in &rows {
+        if !is_one_life {
+            write!(out, "incarnation {:>3}  ", row.incarnation)?;
+        }
         match &row.outcome {
             Outcome::Replaced { before, entry, next, chunks } => {
                 let before = before.map_or_else(|| "nothing".to_owned(), |seq| format!("entry {seq}"));

@@ -1,10 +1,13 @@
 //! An index that is wrong, and what `--repair` makes of it.
 
-use loglake_commit::{Claim, Entry};
-use loglake_index::{ChunkIndex as _, SessionChange, Snapshot};
+use std::sync::Arc;
 
-use super::lake::{PARTITION, Small};
-use crate::{Code, Outcome};
+use loglake_commit::{Claim, Entry};
+use loglake_index::{ChunkIndex as _, EmbeddedIndex, SessionChange, Snapshot};
+use loglake_model::ManualClock;
+
+use super::lake::{PARTITION, Small, T0};
+use crate::{Code, LiveIndex, Outcome};
 
 impl Small {
     /// Makes the index say something else.
@@ -109,4 +112,28 @@ async fn nothing_is_mended_from_a_broken_chain() {
     assert_eq!(codes, [Code::WrongPreviousHash]);
     assert!(!report.is_clean() && report.not_checked[0].contains("broken"), "{report}");
     assert_eq!(small.index.watermark(PARTITION).await.unwrap().unwrap().seq, 2, "left as it was");
+}
+
+#[tokio::test]
+async fn the_index_of_an_older_life_is_looked_at_and_mended_too() {
+    let mut small = Small::new().await;
+    let clock = Arc::new(ManualClock::at(T0));
+    let next =
+        loglake_commit::incarnation(&*small.store, "default", "topic made anew", 2, &*clock, true).await.unwrap();
+    assert_eq!(next, 1);
+    let folder = tempfile::tempdir().unwrap();
+    // A new index, which knows nothing of the first life's chain.
+    let index = Arc::new(EmbeddedIndex::open(folder.path(), "default", next, clock).unwrap());
+    let live = LiveIndex::new(next, 2, index.clone()).with_older(&*small.store, "default").await.unwrap();
+    small.lake.index = Some(live);
+    let found = small.check(false, false).await.findings;
+    assert_eq!(found.len(), 1, "{found:?}");
+    assert_eq!(
+        (found[0].code, found[0].incarnation, found[0].partition),
+        (Code::IndexMissing, Some(0), Some(PARTITION))
+    );
+    assert!(small.check(false, true).await.is_clean());
+    assert_eq!(small.codes().await, []);
+    let older = index.older(0).await.unwrap().dump(PARTITION).await.unwrap().unwrap();
+    assert_eq!(older.live.len(), 3);
 }

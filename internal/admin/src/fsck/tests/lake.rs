@@ -51,7 +51,7 @@ impl Small {
         let clock = Arc::new(ManualClock::at(T0));
         assert_eq!(incarnation(&*store, "default", "topic", 2, &*clock, false).await.unwrap(), 0);
         let index = Arc::new(EmbeddedIndex::open(&folder.path().join("index"), "default", 0, clock).unwrap());
-        let live = LiveIndex { incarnation: 0, partitions: 2, index: index.clone() };
+        let live = LiveIndex::new(0, 2, index.clone());
         let lake = Lake {
             store: Arc::clone(&store),
             cluster: "default".to_owned(),

@@ -1,4 +1,4 @@
-//! kill -9 a thousand times under load (thirty times in the short run). A restart takes less than two seconds while little
+//! kill -9 a thousand times under load (fifty times in the short run). A restart takes less than two seconds while little
 //! is un-flushed; how long each took is reported.
 
 use std::time::{Duration, Instant};
@@ -12,7 +12,7 @@ use crate::rows::Outcome;
 use crate::site::Site;
 
 pub(crate) async fn run(lab: &mut Lab) -> Result<Outcome> {
-    let kills = if lab.is_short { 30 } else { 1_000 };
+    let kills = if lab.is_short { 50 } else { 1_000 };
     let mut dev = lab.dev(&[]).await;
     let plan = Plan { batch: 1..8, text: 5..60, patience: Duration::from_secs(5), ..Plan::default() };
     let plan = Plan { watch_pause: Duration::from_secs(if lab.is_short { 0 } else { 3 }), ..plan };
