@@ -109,9 +109,10 @@ async fn check_settings(admin: &AdminClient<Logged>, config: &Config) -> Result<
         let results = admin.describe_configs([&ResourceSpecifier::Topic(&config.topic)], &options).await;
         let results = results.map_err(|error| failed(&config.topic, what, &error))?;
         match results.into_iter().next() {
-            Some(Ok(resource)) => break resource,
-            // A broker that has not heard yet of a topic made a moment ago.
-            Some(Err(RDKafkaErrorCode::UnknownTopicOrPartition)) if Instant::now() < deadline => {}
+            Some(Ok(resource)) if !resource.entries.is_empty() => break resource,
+            // A broker that has not heard yet of a topic made a moment ago: it says so, or tells no settings at all.
+            Some(Ok(_) | Err(RDKafkaErrorCode::UnknownTopicOrPartition)) if Instant::now() < deadline => {}
+            Some(Ok(_)) => return Err(Error::Unavailable(format!("{what}: Kafka tells none"))),
             Some(Err(code)) if is_passing(code) && Instant::now() < deadline => {}
             Some(Err(code)) => return Err(refused(&config.topic, what, code)),
             None => return Err(Error::Unavailable(format!("{what}: Kafka did not say why"))),
