@@ -49,7 +49,7 @@ pub(crate) async fn run(lab: &mut Lab) -> Result<Outcome> {
         ensure!(wait::state(pid) != '?', "the zombie lives");
         // Its claim is refused, or it hears that the partition is gone before it has an answer, and drops it.
         let process = &stack.processors[zombie].process;
-        let is_beaten = || process.said().contains("claim lost") || process.said().contains("partition revoked");
+        let is_beaten = || process.said().contains("claim lost") || process.said().contains("partitions revoked");
         let beaten = wait::until("the zombie says that it is beaten", PATIENCE, is_beaten).await;
         beaten.with_context(|| process.log_text())?;
         // What it says of the claim comes within moments, if at all.
