@@ -12,6 +12,7 @@ use crate::entry::{Entry, Record, canary, hash};
 pub struct Ledger {
     tenants: Vec<String>,
     entries: Mutex<Vec<Entry>>,
+    complaints: Mutex<Vec<String>>,
 }
 
 /// What a record says, before it has a number.
@@ -36,7 +37,7 @@ pub struct Draft<'a> {
 impl Ledger {
     /// An empty ledger of these tenants.
     pub fn new(tenants: Vec<String>) -> Self {
-        Self { tenants, entries: Mutex::default() }
+        Self { tenants, entries: Mutex::default(), complaints: Mutex::default() }
     }
 
     /// The tenants' names.
@@ -89,6 +90,21 @@ impl Ledger {
     pub fn acknowledge(&self, numbers: impl IntoIterator<Item = u64>) {
         let now = Instant::now();
         self.each(numbers, |entry| entry.acknowledged = entry.acknowledged.or(Some(now)));
+    }
+
+    /// How many records were sent more than once.
+    pub fn resent(&self) -> u64 {
+        self.entries().iter().filter(|entry| entry.attempts > 1).count() as u64
+    }
+
+    /// A writer was told what it should never be told.
+    pub fn complain(&self, what: String) {
+        self.complaints.lock().unwrap_or_else(PoisonError::into_inner).push(what);
+    }
+
+    /// All that writers complained of.
+    pub fn complaints(&self) -> Vec<String> {
+        self.complaints.lock().unwrap_or_else(PoisonError::into_inner).clone()
     }
 
     /// How many records were sent, and how many acknowledged.

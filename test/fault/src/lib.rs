@@ -29,7 +29,7 @@ pub mod servers;
 pub mod site;
 pub mod stack;
 pub mod watch;
-mod writer;
+pub mod writer;
 
 pub use lab::Lab;
 pub use ledger::Ledger;

@@ -1,4 +1,5 @@
-//! Writers: over HTTP, unary gRPC and a gRPC stream, several tenants, no retries unless the server promises to drop them.
+//! The load: writers over HTTP, unary gRPC and gRPC streams, for several tenants. Half of them send again what has no answer, with
+//! what the server promises to drop repetitions by: a key, or a session.
 
 use std::ops::Range;
 use std::sync::Arc;
@@ -11,7 +12,7 @@ use rand::prelude::*;
 use crate::entry::Record;
 use crate::ledger::{Draft, Ledger};
 use crate::site::Site;
-use crate::writer;
+use crate::writer::{self, Kind};
 
 /// What the event times of the load are like.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -25,8 +26,10 @@ pub enum Times {
 /// The shape of the load.
 #[derive(Clone, Debug)]
 pub struct Plan {
-    /// Writers; they take turns over protocols and tenants.
+    /// Writers; they take turns over kinds and tenants.
     pub writers: usize,
+    /// Their kinds; not none.
+    pub kinds: &'static [Kind],
     /// Services a tenant.
     pub services: usize,
     /// Records a batch.
@@ -47,6 +50,7 @@ impl Default for Plan {
     fn default() -> Self {
         Self {
             writers: 6,
+            kinds: Kind::ALL,
             services: 3,
             batch: 1..30,
             text: 10..200,
@@ -65,6 +69,7 @@ pub struct Source {
     pub(crate) plan: Plan,
     pub(crate) site: Site,
     pub(crate) writer: usize,
+    pub(crate) kind: Kind,
     pub(crate) tenant: usize,
     pub(crate) random: StdRng,
     pub(crate) stop: Arc<AtomicBool>,
@@ -107,7 +112,7 @@ impl Source {
             timestamp_ns,
             level: *[None, Some("info"), Some("warn"), Some("error")].choose(&mut self.random).unwrap_or(&None),
             text: &text,
-            is_deduplicated: false,
+            is_deduplicated: self.kind.is_deduplicated(),
         };
         self.ledger.number(draft)
     }
@@ -137,15 +142,12 @@ impl Load {
                     plan: plan.clone(),
                     site: site.clone(),
                     writer,
+                    kind: plan.kinds[writer % plan.kinds.len()],
                     tenant: (writer + writer / 3) % ledger.tenants().len(),
                     random: StdRng::seed_from_u64(seed.wrapping_add(writer as u64)),
                     stop: Arc::clone(&stop),
                 };
-                match writer % 3 {
-                    0 => tokio::spawn(writer::http(source)),
-                    1 => tokio::spawn(writer::unary(source)),
-                    _ => tokio::spawn(writer::stream(source)),
-                }
+                tokio::spawn(writer::run(source))
             })
             .collect();
         Self { ledger: Arc::clone(ledger), stop, tasks }

@@ -56,7 +56,10 @@ async fn main() -> Result<()> {
         println!("{} (seed {seed}): {}", row.name, row.claim);
         let done = runner::record(*row, seed, arguments.short, &shelf).await;
         let verdict = if done.is_passed { "passed" } else { "FAILED" };
-        println!("  {verdict} in {} s; {}; {:?}; {}", done.seconds, done.fired, done.counts, done.note);
+        println!(
+            "  {verdict} in {} s; {}; {:?}, {} sent again; {}",
+            done.seconds, done.fired, done.counts, done.resent, done.note
+        );
         failed += usize::from(!done.is_passed);
         state.insert(row.name.to_owned(), done);
         if !arguments.short {

@@ -13,11 +13,11 @@ pub fn markdown(state: &State, machine: &str) -> String {
          `loglake admin fsck --deep` finds no fault.\n\n",
     );
     let _ = writeln!(out, "Machine: {machine}.\n");
-    out.push_str("| row | fault fired | acknowledged | returned | answers meanwhile: whole, not | healed | verdict | seconds | date, seed |\n");
-    out.push_str("|---|---|---|---|---|---|---|---|---|\n");
+    out.push_str("| row | fault fired | acknowledged | returned | sent again | answers meanwhile: whole, not | healed | verdict | seconds | date, seed |\n");
+    out.push_str("|---|---|---|---|---|---|---|---|---|---|\n");
     for row in ROWS {
         let Some(done) = state.get(row.name) else {
-            let _ = writeln!(out, "| {} | | | | | | not run | | |", row.name);
+            let _ = writeln!(out, "| {} | | | | | | | not run | | |", row.name);
             continue;
         };
         let verdict = if done.is_passed { "passed" } else { "**failed**" };
@@ -25,8 +25,8 @@ pub fn markdown(state: &State, machine: &str) -> String {
         let [whole, errors] = done.walks;
         let _ = writeln!(
             out,
-            "| {} | {} | {acknowledged} | {returned} | {whole}, {errors} | {} ms | {verdict} | {} | {}, {} |",
-            row.name, done.fired, done.healed_ms, done.seconds, done.date, done.seed
+            "| {} | {} | {acknowledged} | {returned} | {} | {whole}, {errors} | {} ms | {verdict} | {} | {}, {} |",
+            row.name, done.fired, done.resent, done.healed_ms, done.seconds, done.date, done.seed
         );
     }
     let notes: Vec<_> = ROWS.iter().filter_map(|row| Some((row, state.get(row.name)?))).collect();

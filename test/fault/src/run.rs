@@ -41,6 +41,8 @@ pub struct Verdict {
     pub sent: u64,
     /// Records acknowledged.
     pub acknowledged: u64,
+    /// Records sent more than once, by writers whose repetitions are dropped.
+    pub resent: u64,
     /// Records that came back.
     pub returned: u64,
     /// Whole walks of the background reader.
@@ -120,6 +122,8 @@ impl Run {
             wrong.extend(found.iter().map(ToString::to_string));
         }
         (verdict.sent, verdict.acknowledged) = ledger.counts();
+        verdict.resent = ledger.resent();
+        wrong.extend(ledger.complaints().into_iter().map(|wrong| format!("a writer: {wrong}")));
         if !wrong.is_empty() {
             let shown: Vec<_> = wrong.iter().take(10).map(|text| text.chars().take(500).collect::<String>()).collect();
             bail!("{} wrong ({verdict:?}):\n  {}", wrong.len(), shown.join("\n  "));

@@ -29,6 +29,9 @@ pub struct Done {
     pub fired: String,
     /// Records sent, acknowledged and returned.
     pub counts: [u64; 3],
+    /// Records sent more than once.
+    #[serde(default)]
+    pub resent: u64,
     /// Whole walks of the background reader, and its errors.
     pub walks: [u64; 2],
     /// Milliseconds from healing until fresh writes were read.
@@ -103,6 +106,7 @@ pub async fn record(row: Row, seed: u64, is_short: bool, shelf: &Shelf) -> Done 
             is_passed: true,
             fired,
             counts: [verdict.sent, verdict.acknowledged, verdict.returned],
+            resent: verdict.resent,
             walks: [verdict.walks, verdict.errors],
             healed_ms: u64::try_from(verdict.healed.as_millis()).unwrap_or(u64::MAX),
             note,

@@ -1,5 +1,5 @@
 //! The clock of `loglake dev` starts an hour off and steps to and fro by hours. (Of `loglake dev` only: librdkafka waits for ever
-//! under libfaketime.)
+//! under libfaketime.) Keys are good for ten minutes of the log's time, which may be over at once here: repetitions come in sessions only.
 
 use std::time::Duration;
 
@@ -11,6 +11,7 @@ use crate::lab::Lab;
 use crate::load::Plan;
 use crate::rows::Outcome;
 use crate::site::Site;
+use crate::writer::Kind;
 
 pub(crate) async fn run(lab: &mut Lab) -> Result<Outcome> {
     let library = faketime()?.display().to_string();
@@ -27,7 +28,7 @@ pub(crate) async fn run(lab: &mut Lab) -> Result<Outcome> {
             ("LOGLAKE_INGEST_MAX_FUTURE", "1d"),
         ])
         .await;
-    let run = lab.begin(&Site::of_dev(&dev), Plan::default());
+    let run = lab.begin(&Site::of_dev(&dev), Plan { kinds: Kind::WITHOUT_KEYS, ..Plan::default() });
     let turns = if lab.is_short { 8 } else { 60 };
     for turn in 0..turns {
         run.more(40).await?;

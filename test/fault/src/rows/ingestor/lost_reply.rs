@@ -1,13 +1,14 @@
 //! The broker has a batch, and its acknowledgement never reaches the client: once because the connection breaks before the
-//! answer (a proxy), once because the ingestor itself takes a confirmed append for a failed one (a fail-point). The records
-//! may be there, each at most once, since nobody sends them again.
+//! answer (a proxy), once because the ingestor itself takes a confirmed append for a failed one (a fail-point). Nobody
+//! knows then whether the records are there: those that are not sent again may be, and those that are (with a key, in a
+//! session) are there once, and their repetitions dropped.
 
 use anyhow::{Result, ensure};
 
 use crate::lab::Lab;
 use crate::load::Plan;
 use crate::proxy::{Tcp, TcpProxy};
-use crate::rows::Outcome;
+use crate::rows::{Outcome, wait};
 use crate::servers::local;
 use crate::site::{Ingest, Site};
 use crate::stack::Wanted;
@@ -47,6 +48,10 @@ pub(crate) async fn run(lab: &mut Lab) -> Result<Outcome> {
     let verdict = run.finish().await?;
     let unknown = verdict.returned.saturating_sub(verdict.acknowledged);
     ensure!(unknown > 0, "the broker had records whose acknowledgement was lost: {verdict:?}");
+    ensure!(verdict.resent > 0, "nothing was sent again: {verdict:?}");
+    let dropped = wait::sum(&stack.processors, "loglake_repeats_dropped_total", "").await;
+    ensure!(dropped > 0.0, "no repetition was dropped, of {} records sent again", verdict.resent);
     let fired = format!("{} answers cut, {failed} appends taken for failed", cuts.iter().sum::<u64>());
-    Ok(Outcome::new(fired, verdict).noting(format!("{unknown} records stored though never acknowledged")))
+    Ok(Outcome::new(fired, verdict)
+        .noting(format!("{unknown} records stored though never acknowledged; {dropped} messages dropped as repeated")))
 }

@@ -58,6 +58,8 @@ pub(crate) async fn run(lab: &mut Lab) -> Result<Outcome> {
     run.stop_load().await;
     let mut verdict = Verdict::default();
     (verdict.sent, verdict.acknowledged) = run.ledger.counts();
+    verdict.resent = run.ledger.resent();
+    ensure!(run.ledger.complaints().is_empty(), "a writer: {:?}", run.ledger.complaints());
     for (tenant, name) in run.ledger.tenants().iter().enumerate() {
         let items = all(&reader, name).await?;
         let wrong = judge(&run.ledger, tenant, &items, false, Extent::All);
