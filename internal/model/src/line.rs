@@ -22,17 +22,56 @@ const LEVEL_KEY: &[u8] = b",\"level\":\"";
 const SERVICE_KEY: &[u8] = b",\"service\":\"";
 const ID_KEY: &[u8] = b",\"id\":\"";
 
+/// How many bytes from the start of `bytes` stand for themselves inside a JSON string: all before the first `"`, `\`, or control
+/// character below U+0020.
+#[must_use]
+pub fn plain_run(bytes: &[u8]) -> usize {
+    const LONG: usize = 32;
+    const WORD: usize = 8;
+    let is_special = |byte: u8| byte < 0x20 || byte == b'"' || byte == b'\\';
+    let mut at = 0;
+    // Without leaving early inside, so that the compiler compares all of a block at once.
+    for block in bytes.as_chunks::<LONG>().0 {
+        if block.iter().fold(false, |found, &byte| found | is_special(byte)) {
+            break;
+        }
+        at += LONG;
+    }
+    for word in bytes[at..].as_chunks::<WORD>().0 {
+        let found = special_of(u64::from_le_bytes(*word));
+        if found != 0 {
+            return at + found.trailing_zeros() as usize / 8;
+        }
+        at += WORD;
+    }
+    let rest = &bytes[at..];
+    at + rest.iter().position(|&byte| is_special(byte)).unwrap_or(rest.len())
+}
+
+/// The eight bytes of `word` at once: the lowest bit that is set in the result lies in the first byte that needs an escape. (A
+/// difference borrows from higher bytes only, so what lies above the first may be wrong.)
+fn special_of(word: u64) -> u64 {
+    const EACH: u64 = 0x0101_0101_0101_0101;
+    const HIGH: u64 = 0x80 * EACH;
+    let is_zero = |word: u64| word.wrapping_sub(EACH) & !word & HIGH;
+    let is_control = word.wrapping_sub(0x20 * EACH) & !word & HIGH;
+    is_control | is_zero(word ^ (0x22 * EACH)) | is_zero(word ^ (0x5c * EACH))
+}
+
 /// Appends `text` to `out` as the inside of a JSON string: `"` and `\` and the control characters below U+0020 are escaped
 /// (`\b \t \n \f \r`, the rest `\u00xx` in lower case), everything else is kept as it is.
 pub fn escape_into(out: &mut Vec<u8>, text: &str) {
-    let bytes = text.as_bytes();
-    let mut clean_from = 0;
-    for (at, &byte) in bytes.iter().enumerate() {
-        if byte >= 0x20 && byte != b'"' && byte != b'\\' {
-            continue;
-        }
-        out.extend_from_slice(&bytes[clean_from..at]);
-        clean_from = at + 1;
+    escape_bytes_into(out, text.as_bytes());
+}
+
+/// [`escape_into`] of bytes that may turn out not to be UTF-8: these are kept as they are.
+pub fn escape_bytes_into(out: &mut Vec<u8>, text: &[u8]) {
+    const HEX: &[u8; 16] = b"0123456789abcdef";
+    let mut rest = text;
+    loop {
+        let (plain, special) = rest.split_at(plain_run(rest));
+        out.extend_from_slice(plain);
+        let Some((&byte, after)) = special.split_first() else { return };
         match byte {
             b'"' => out.extend_from_slice(b"\\\""),
             b'\\' => out.extend_from_slice(b"\\\\"),
@@ -42,14 +81,13 @@ pub fn escape_into(out: &mut Vec<u8>, text: &str) {
             0x0c => out.extend_from_slice(b"\\f"),
             0x0d => out.extend_from_slice(b"\\r"),
             _ => {
-                const HEX: &[u8; 16] = b"0123456789abcdef";
+                let digits = [HEX[usize::from(byte >> 4)], HEX[usize::from(byte & 15)]];
                 out.extend_from_slice(b"\\u00");
-                out.push(HEX[usize::from(byte >> 4)]);
-                out.push(HEX[usize::from(byte & 15)]);
+                out.extend_from_slice(&digits);
             }
         }
+        rest = after;
     }
-    out.extend_from_slice(&bytes[clean_from..]);
 }
 
 /// The escaped form of `text`, as it stands inside a line.
@@ -109,12 +147,26 @@ pub fn append_with_id(out: &mut Vec<u8>, line: &[u8], id: RecordId) {
 pub fn begin(out: &mut Vec<u8>, timestamp_ns: i64, level: Option<Level>, service: &str) {
     out.extend_from_slice(HEAD);
     out.extend_from_slice(&Timestamp(timestamp_ns).to_text());
-    out.push(b'"');
-    if let Some(level) = level {
-        out.extend_from_slice(LEVEL_KEY);
-        out.extend_from_slice(level.as_str().as_bytes());
-        out.push(b'"');
+    out.extend_from_slice(level_part(level));
+    service_part_into(out, service);
+}
+
+/// What stands between the timestamp's 30 bytes and the service's part: the closing quote, and the level if there is one.
+#[must_use]
+pub fn level_part(level: Option<Level>) -> &'static [u8] {
+    match level {
+        None => b"\"",
+        Some(Level::Trace) => b"\",\"level\":\"trace\"",
+        Some(Level::Debug) => b"\",\"level\":\"debug\"",
+        Some(Level::Info) => b"\",\"level\":\"info\"",
+        Some(Level::Warn) => b"\",\"level\":\"warn\"",
+        Some(Level::Error) => b"\",\"level\":\"error\"",
+        Some(Level::Fatal) => b"\",\"level\":\"fatal\"",
     }
+}
+
+/// Appends `,"service":"…"`.
+pub fn service_part_into(out: &mut Vec<u8>, service: &str) {
     out.extend_from_slice(SERVICE_KEY);
     escape_into(out, service);
     out.push(b'"');
@@ -154,11 +206,23 @@ mod tests {
             append_with_id(&mut whole, &raw, id);
             prop_assert_eq!(timestamp_of(&whole), Some(ns));
             prop_assert_eq!(level_of(&whole), level);
+            prop_assert!(whole[TIMESTAMP_AT + Timestamp::TEXT_BYTES..].starts_with(level_part(level)));
             prop_assert_eq!(id_of(&whole), Some(id));
             prop_assert!(after_level(&whole).unwrap().starts_with("sér\\\"vice\"".as_bytes()));
             let value: serde_json::Value = serde_json::from_slice(&whole).unwrap();
             prop_assert_eq!(value["message"].as_str(), Some(message.as_str()));
             prop_assert_eq!(serde_json::to_string(&message).unwrap().into_bytes(), [b"\"".as_slice(), &escaped(&message), b"\""].concat());
+        }
+    }
+
+    proptest! {
+        #[test]
+        fn a_run_ends_at_the_first_byte_that_needs_an_escape(
+            lead in 0_usize..80, bytes in proptest::collection::vec(any::<u8>(), 0..12)
+        ) {
+            let text = [vec![b'\x7f'; lead].as_slice(), &bytes].concat();
+            let first = text.iter().position(|byte| matches!(byte, ..0x20 | b'"' | b'\\'));
+            prop_assert_eq!(plain_run(&text), first.unwrap_or(text.len()));
         }
     }
 

@@ -1,3 +1,4 @@
+use std::borrow::Borrow;
 use std::fmt;
 use std::sync::Arc;
 
@@ -76,6 +77,12 @@ impl Service {
     pub fn from_encoded(text: &str) -> Option<Self> {
         let service = Self::parse(&percent_decode_str(text).decode_utf8().ok()?).ok()?;
         (service.encoded() == text).then_some(service)
+    }
+}
+
+impl Borrow<str> for Service {
+    fn borrow(&self) -> &str {
+        &self.0
     }
 }
 
