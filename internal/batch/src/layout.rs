@@ -1,4 +1,4 @@
-use loglake_model::{Level, Service, line};
+use loglake_model::{Level, Service, Timestamp, line};
 
 /// The most bytes of a message: below the 1 MiB that brokers take unless told otherwise, with room for their own headers.
 pub const MAX_BYTES: usize = 900 * 1024;
@@ -22,33 +22,49 @@ pub(crate) const CHECKSUM_BYTES: usize = 4;
 
 /// What follows timestamp, level and service in a canonical line.
 const MESSAGE_KEY: &[u8] = b",\"message\":\"";
+/// What is wrong with a line of another record.
+pub(crate) const NOT_ITS_LINE: &str = "its line does not begin with its timestamp, level and service in canonical form";
 
-/// Checks that `bytes` begin and end as the canonical line of such a record does, are UTF-8, and stay one line.
-/// `scratch` is overwritten.
+/// What stands in each line of `service` after timestamp and level, up to the text of the message.
+pub(crate) fn service_part(service: &Service) -> Vec<u8> {
+    let mut part = Vec::new();
+    line::service_part_into(&mut part, service.as_str());
+    part.extend_from_slice(MESSAGE_KEY);
+    part
+}
+
+/// Checks that a record may have this time. The last nanosecond is the open end of all time ranges: no query could return it.
+pub(crate) fn check_timestamp(timestamp_ns: i64) -> Result<(), &'static str> {
+    let is_possible = (0..i64::MAX).contains(&timestamp_ns);
+    if is_possible { Ok(()) } else { Err("its timestamp is before 1970 or past 2262") }
+}
+
+/// Checks the line of a record with the time `timestamp`, written out, and the level and [`service_part`] it has.
 pub(crate) fn check_line(
-    scratch: &mut Vec<u8>,
-    bytes: &[u8],
-    timestamp_ns: i64,
+    line: &[u8],
+    timestamp: &[u8; Timestamp::TEXT_BYTES],
     level: Option<Level>,
-    service: &Service,
+    service_part: &[u8],
 ) -> Result<(), &'static str> {
-    // The last nanosecond is the open end of all time ranges: no query could return it.
-    if !(0..i64::MAX).contains(&timestamp_ns) {
-        return Err("its timestamp is before 1970 or past 2262");
-    }
-    scratch.clear();
-    line::begin(scratch, timestamp_ns, level, service.as_str());
-    scratch.extend_from_slice(MESSAGE_KEY);
-    if !bytes.starts_with(scratch) {
-        return Err("its line does not begin with its timestamp, level and service in canonical form");
-    }
-    if !bytes.ends_with(b"\"}") && !bytes.ends_with(b"]}") && !bytes.ends_with(b"}}") {
+    let rest = line
+        .strip_prefix(line::HEAD)
+        .and_then(|rest| rest.strip_prefix(timestamp))
+        .and_then(|rest| rest.strip_prefix(line::level_part(level)))
+        .and_then(|rest| rest.strip_prefix(service_part));
+    check_rest(rest.ok_or(NOT_ITS_LINE)?)
+}
+
+/// Checks that a line ends as a canonical line does, is UTF-8, and stays one line; `rest` is all from the text of its message on.
+pub(crate) fn check_rest(rest: &[u8]) -> Result<(), &'static str> {
+    if !rest.ends_with(b"\"}") && !rest.ends_with(b"]}") && !rest.ends_with(b"}}") {
         return Err("its line does not end as a canonical line does");
     }
-    if memchr::memchr(b'\n', bytes).is_some() {
+    // All bytes at once, without leaving early: nearly every line is one line of ASCII.
+    let (has_feed, all) = rest.iter().fold((false, 0), |(feed, all), &byte| (feed | (byte == b'\n'), all | byte));
+    if has_feed {
         return Err("its line has a line feed");
     }
-    if std::str::from_utf8(bytes).is_err() {
+    if !all.is_ascii() && std::str::from_utf8(rest).is_err() {
         return Err("its line is not UTF-8");
     }
     Ok(())

@@ -53,6 +53,7 @@
 mod builder;
 mod error;
 mod group;
+mod group_buffer;
 mod layout;
 mod log_batch;
 mod origin;
@@ -62,7 +63,7 @@ mod wire;
 #[cfg(test)]
 mod tests;
 
-pub use builder::BatchBuilder;
+pub use builder::{BatchBuilder, Head, Written};
 pub use error::Error;
 pub use group::{BatchRecord, Group, Groups, Records};
 pub use layout::{MAX_BYTES, MAX_MINUTES, MAX_TRACE_ID_BYTES, VERSION};

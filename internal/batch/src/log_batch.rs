@@ -1,10 +1,10 @@
 use std::collections::HashSet;
 
 use bytes::Bytes;
-use loglake_model::{Service, TenantName};
+use loglake_model::{Service, TenantName, Timestamp, TimestampText};
 
 use crate::group::Span;
-use crate::layout::{CHECKSUM_BYTES, MAGIC, check_line};
+use crate::layout::{CHECKSUM_BYTES, MAGIC, check_line, check_timestamp, service_part};
 use crate::wire::Reader;
 use crate::{BatchRecord, Error, Groups, MAX_BYTES, Origin, VERSION};
 
@@ -68,9 +68,9 @@ impl LogBatch {
         let mut spans = Vec::new();
         let mut services = HashSet::new();
         let (mut next_index, mut lines_bytes) = (0, 0);
-        let mut scratch = Vec::new();
+        let mut text = TimestampText::default();
         for _ in 0..group_count {
-            let span = read_group(&mut reader, next_index, &mut lines_bytes, &mut scratch)?;
+            let span = read_group(&mut reader, next_index, &mut lines_bytes, &mut text)?;
             if !services.insert(span.service.clone()) {
                 return reader.corrupt("a service has two groups");
             }
@@ -140,7 +140,7 @@ fn read_group(
     reader: &mut Reader<'_>,
     first_index: u32,
     lines_bytes: &mut usize,
-    scratch: &mut Vec<u8>,
+    text: &mut TimestampText,
 ) -> Result<Span, Error> {
     let service_len = usize::from(reader.u8()?);
     let records = reader.u32()?;
@@ -155,13 +155,17 @@ fn read_group(
     if length > reader.remaining() {
         return reader.corrupt("a group is longer than the message");
     }
+    let service_part = service_part(&service);
     let start = reader.at();
     let end = start + length;
     for count in 0..records {
         let at = reader.at();
         // Every record takes bytes, so a count that lies ends at the message's end, long before it overflows.
         let record = BatchRecord::read(reader, first_index + count)?;
-        if let Err(what) = check_line(scratch, record.line, record.timestamp_ns, record.level, &service) {
+        let checked = check_timestamp(record.timestamp_ns).and_then(|()| {
+            check_line(record.line, text.of(Timestamp(record.timestamp_ns)), record.level, &service_part)
+        });
+        if let Err(what) = checked {
             return Err(Error::Corrupt { offset_bytes: at, what });
         }
         *lines_bytes += record.line.len();

@@ -2,7 +2,7 @@ use bytes::Bytes;
 use loglake_model::{ErrorKind, Level, Service, TenantName, line};
 use proptest::prelude::*;
 
-use crate::{BatchBuilder, Error, IdempotencyKey, LogBatch, MAX_BYTES, MAX_TRACE_ID_BYTES, Origin, SessionPart};
+use crate::{BatchBuilder, Error, Head, IdempotencyKey, LogBatch, MAX_BYTES, MAX_TRACE_ID_BYTES, Origin, SessionPart};
 
 /// A record in the clear.
 #[derive(Clone, Debug, PartialEq)]
@@ -270,6 +270,35 @@ fn what_readers_would_call_damage_is_not_written() {
 }
 
 #[test]
+fn what_was_not_written_leaves_nothing_behind() {
+    let record = plain("api", 5, Some(Level::Warn), "t", "hello");
+    let service = Service::parse("web").unwrap();
+    let mut builder = BatchBuilder::new(&TenantName::parse("t").unwrap(), 0, Origin::None);
+    builder.push(&record.service, 5, record.level, "t", &record.line).unwrap();
+    let before = builder.encoded_len();
+    let long = "x".repeat(MAX_TRACE_ID_BYTES + 1);
+    let head = |service, timestamp_ns, trace_id| Head { service, timestamp_ns, level: None, trace_id };
+    for service in [&record.service, &service] {
+        for (head, rest) in [
+            (head(service, -1, ""), "\"}".to_owned()),
+            (head(service, i64::MAX, ""), "\"}".to_owned()),
+            (head(service, 1, &long), "\"}".to_owned()),
+            (head(service, 1, ""), String::new()),
+            (head(service, 1, ""), "}".to_owned()),
+            (head(service, 1, ""), "a\nb\"}".to_owned()),
+            (head(service, 1, ""), "x".repeat(512 * 1024) + "\"}"),
+        ] {
+            let error = builder.write(head, None, |out| out.extend_from_slice(rest.as_bytes())).unwrap_err();
+            assert_eq!(error.kind(), ErrorKind::Internal, "{error}");
+        }
+        let error = builder.write(head(service, 1, ""), Some(7), |out| out.extend_from_slice(b"\xff\"}")).unwrap_err();
+        assert_eq!(error.kind(), ErrorKind::Internal, "{error}");
+        assert_eq!((builder.encoded_len(), builder.records()), (before, 1));
+    }
+    assert_eq!(unpack(&LogBatch::decode(builder.finish().unwrap()).unwrap()), [record]);
+}
+
+#[test]
 fn a_message_never_grows_past_its_limit_and_takes_any_single_record() {
     let mut builder = BatchBuilder::new(&TenantName::parse(&"t".repeat(64)).unwrap(), 0, session());
     let largest =
@@ -305,6 +334,22 @@ proptest! {
         let batch = LogBatch::decode(build(origin.clone(), &records)).unwrap();
         prop_assert_eq!(batch.origin(), &origin);
         prop_assert_eq!(unpack(&batch), grouped(&records));
+    }
+
+    #[test]
+    fn a_line_written_in_place_is_the_line_pushed(records in records(), hints in proptest::collection::vec(0..4_usize, 40)) {
+        let mut builder =
+            BatchBuilder::new(&TenantName::parse("tenant-1").unwrap(), 1_700_000_000_000_000_001, Origin::None);
+        for (record, hint) in records.iter().zip(hints) {
+            let mut head = Vec::new();
+            line::begin(&mut head, record.timestamp_ns, record.level, record.service.as_str());
+            let rest = &record.line[head.len() + ",\"message\":\"".len()..];
+            let (timestamp_ns, level) = (record.timestamp_ns, record.level);
+            let head = Head { service: &record.service, timestamp_ns, level, trace_id: &record.trace_id };
+            let written = builder.write(head, hint.checked_sub(1), |out| out.extend_from_slice(rest)).unwrap();
+            prop_assert_eq!(written.line_bytes, record.line.len());
+        }
+        prop_assert_eq!(builder.finish().unwrap(), build(Origin::None, &records));
     }
 
     #[test]
