@@ -40,9 +40,32 @@ const KEYS: [(&str, Field); 19] = [
 ];
 
 impl Field {
-    /// What `key` means; `None` for one without a meaning, which is an attribute.
-    pub(crate) fn of(key: &str) -> Option<(usize, Self)> {
-        KEYS.iter().position(|(name, _)| *name == key).map(|at| (at, KEYS[at].1))
+    /// What `key` means, with its number among the keys; `None` for one without a meaning, which is an attribute.
+    pub(crate) fn of(key: &[u8]) -> Option<(usize, Self)> {
+        // The length first: it leaves few to compare with.
+        let at = match (key.len(), key) {
+            (2, b"ts") => 1,
+            (3, b"msg") => 8,
+            (4, b"time") => 2,
+            (4, b"host") => 13,
+            (4, b"tags") => 14,
+            (5, b"level") => 4,
+            (5, b"attrs") => 16,
+            (7, b"service") => 6,
+            (7, b"message") => 7,
+            (7, b"span_id") => 10,
+            (8, b"trace_id") => 9,
+            (8, b"severity") => 5,
+            (8, b"metadata") => 17,
+            (9, b"timestamp") => 0,
+            (9, b"parent_id") => 12,
+            (9, b"tenant_id") => 18,
+            (10, b"attributes") => 15,
+            (10, b"@timestamp") => 3,
+            (14, b"parent_span_id") => 11,
+            _ => return None,
+        };
+        Some((at, KEYS[at].1))
     }
 }
 
@@ -89,5 +112,20 @@ pub(crate) fn shortened(key: &str) -> String {
     match key.char_indices().nth(64) {
         Some((end, _)) => format!("{}…", &key[..end]),
         None => key.to_owned(),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn each_key_is_found_at_its_place() {
+        for (at, (name, field)) in KEYS.into_iter().enumerate() {
+            assert_eq!(Field::of(name.as_bytes()), Some((at, field)), "{name}");
+        }
+        for other in ["", "Timestamp", "tss", "hosts", "attribute"] {
+            assert_eq!(Field::of(other.as_bytes()), None, "{other}");
+        }
     }
 }

@@ -1,7 +1,7 @@
 use loglake_model::{Fault, FaultCode, TenantName};
 
 use crate::Decoded;
-use crate::json_record::record;
+use crate::json_record::json_record;
 use crate::ndjson::MARK;
 
 /// Reads a body of `application/json`: an array of records, or records one after another, of which one alone is the common
@@ -69,7 +69,7 @@ impl JsonRecords<'_> {
         let is_whole = self.step_over();
         self.place += 1;
         let bytes = self.body[start..self.at].trim_ascii_end();
-        let mut record = record(bytes, self.tenant);
+        let mut record = json_record(bytes, self.tenant);
         if !is_whole {
             self.state = State::Done;
             // The end is missing: whatever was wrong before that, this is what to put right first.

@@ -11,7 +11,10 @@ use crate::number;
 pub(crate) const MAX_TEXT_BYTES: usize = 8 * limits::RECORD_BYTES;
 
 /// Reads one record of `tenant` from the bytes of one JSON object.
-pub(crate) fn record(bytes: &[u8], tenant: &TenantName) -> Result<Record, Fault> {
+///
+/// # Errors
+/// A [`Fault`] when it is not one, or a field is not what it should be.
+pub fn json_record(bytes: &[u8], tenant: &TenantName) -> Result<Record, Fault> {
     if bytes.len() > MAX_TEXT_BYTES {
         let message = format!("a record has at most {MAX_TEXT_BYTES} bytes of JSON");
         return Err(Fault::new(FaultCode::TooLarge, "", message).with_limit(MAX_TEXT_BYTES as u64, bytes.len() as u64));
@@ -24,7 +27,7 @@ pub(crate) fn record(bytes: &[u8], tenant: &TenantName) -> Result<Record, Fault>
     if json.peek() != Some(b'{') {
         return json.malformed("a record, which is a JSON object");
     }
-    json.members(|json, key| match Field::of(&key) {
+    json.members(|json, key| match Field::of(key.as_bytes()) {
         Some((at, field)) => {
             seen.key(at)?;
             if json.null()? {

@@ -154,9 +154,7 @@ impl<'a> JsonText<'a> {
 
     /// Steps over what stands for itself in a text.
     fn run(&mut self) {
-        let rest = &self.text.as_bytes()[self.at..];
-        let stop = rest.iter().position(|byte| matches!(byte, b'"' | b'\\' | ..0x20));
-        self.at += stop.unwrap_or(rest.len());
+        self.at += line::plain_run(&self.text.as_bytes()[self.at..]);
     }
 
     fn escape(&mut self) -> Result<char, Fault> {

@@ -3,6 +3,7 @@
 //!
 //! - [`native`]: the record of our own gRPC protocol.
 //! - [`ndjson`], [`json`]: bodies of `POST /v1/ingest`, a record a line or an array of them.
+//! - [`RawDecoder`]: both of these again, for records that are written plainly: slices instead of a `Record`.
 //! - [`inflate`]: compressed bodies, with a cap; the one place where such decoders are made.
 //!
 //! # JSON records
@@ -32,6 +33,7 @@ mod json_text;
 mod native;
 mod ndjson;
 mod number;
+mod raw;
 
 #[cfg(test)]
 mod tests;
@@ -39,8 +41,10 @@ mod tests;
 pub use error::Error;
 pub use inflate::inflate;
 pub use json_body::{JsonRecords, json};
+pub use json_record::json_record;
 pub use native::native;
-pub use ndjson::{Ndjson, ndjson};
+pub use ndjson::{Lines, lines, ndjson};
+pub use raw::RawDecoder;
 
 use loglake_model::{Fault, Record};
 

@@ -19,6 +19,7 @@
 
 mod config;
 mod pipeline;
+mod raw;
 mod render;
 mod validate;
 

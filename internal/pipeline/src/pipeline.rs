@@ -5,7 +5,7 @@ use crate::{Config, render, validate};
 /// Validates, normalises and renders records.
 #[derive(Clone, Debug)]
 pub struct Pipeline {
-    config: Config,
+    pub(crate) config: Config,
 }
 
 /// What a message must know of a rendered record beside its line.
