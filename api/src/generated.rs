@@ -7,6 +7,11 @@ pub mod ingest {
     pub mod v1 {
         tonic::include_proto!("loglake.ingest.v1");
     }
+
+    /// The server of version 1 again, for one that reads the records itself: see [`crate::RawBatch`].
+    pub mod raw {
+        include!(concat!(env!("OUT_DIR"), "/raw/loglake.ingest.v1.rs"));
+    }
 }
 
 #[allow(missing_docs, unreachable_pub, clippy::all, reason = "generated")]
