@@ -7,7 +7,7 @@ use std::sync::Arc;
 
 use axum::Router;
 use axum::middleware::from_fn;
-use loglake_api::ingest::v1::ingest_service_server::IngestServiceServer;
+use loglake_api::ingest::raw::ingest_service_server::IngestServiceServer;
 use loglake_auth::Scope;
 use tonic::codec::CompressionEncoding;
 use tonic::service::Routes;

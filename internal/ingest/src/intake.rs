@@ -13,21 +13,19 @@ use std::time::{Duration, Instant};
 
 use bytes::Bytes;
 use futures_util::future::join_all;
-use loglake_api::Refusal;
-use loglake_batch::repeats::{MAX_PARTS, SESSION_GOOD_NS};
-use loglake_batch::{BatchBuilder, MAX_MINUTES, Origin};
+use loglake_batch::Origin;
+use loglake_batch::repeats::SESSION_GOOD_NS;
 use loglake_broker::Producer;
-use loglake_model::{Clock, ErrorKind, Fault, FaultCode, Record, TenantId, failpoint, fails, partition_of};
+use loglake_model::{Clock, ErrorKind, Fault, TenantId, failpoint, fails};
 use loglake_pipeline::{Measured, Pipeline};
-use tracing::{error, warn};
+use tracing::warn;
 
+use crate::gathering::Gathering;
 use crate::log_time::LogTime;
 use crate::metrics::Metrics;
 
 /// How many of a request's faults are told; all are counted.
 pub(crate) const MAX_TOLD: usize = 100;
-/// After how many records others get their turn on this thread.
-const RECORDS_A_TURN: u64 = 256;
 
 /// Takes in the records of requests.
 pub(crate) struct Intake {
@@ -49,41 +47,23 @@ pub(crate) struct Refused {
     pub(crate) fault: Fault,
 }
 
-/// Records on their way to becoming messages.
-pub(crate) struct Gathering<'a> {
-    intake: &'a Intake,
-    tenant: TenantId,
-    received_at_ns: i64,
-    origin: Origin,
-    partitions: u32,
-    measured: Measured,
-    open: BTreeMap<u32, BatchBuilder>,
-    full: Vec<(u32, BatchBuilder)>,
-    line: Vec<u8>,
-    line_bytes: u64,
-    turn: u64,
-    refused: u64,
-    told: Vec<Refused>,
-    /// The first record whose refusal depends on when it came, where none may.
-    untimely: Option<Refused>,
-}
-
 /// A request's records, ready to be appended.
 #[derive(Debug)]
 pub(crate) struct Gathered {
     /// By partition, in order.
-    messages: BTreeMap<u32, Vec<Message>>,
+    pub(crate) messages: BTreeMap<u32, Vec<Message>>,
     /// What is appended at or past this, by the log's time, does not count.
-    deadline_ns: Option<i64>,
-    line_bytes: u64,
-    refused: u64,
-    told: Vec<Refused>,
+    pub(crate) deadline_ns: Option<i64>,
+    pub(crate) line_bytes: u64,
+    pub(crate) refused: u64,
+    pub(crate) told: Vec<Refused>,
 }
 
+/// A message to append, and how many records it holds.
 #[derive(Debug)]
-struct Message {
-    payload: Bytes,
-    records: u64,
+pub(crate) struct Message {
+    pub(crate) payload: Bytes,
+    pub(crate) records: u64,
 }
 
 /// What became of a request's records.
@@ -112,22 +92,7 @@ impl Intake {
                 (session.partitions, Measured { earliest_ns, latest_ns })
             }
         };
-        Gathering {
-            intake: self,
-            tenant: tenant.clone(),
-            received_at_ns,
-            origin,
-            partitions,
-            measured,
-            untimely: None,
-            open: BTreeMap::new(),
-            full: Vec::new(),
-            line: Vec::new(),
-            line_bytes: 0,
-            turn: 0,
-            refused: 0,
-            told: Vec::new(),
-        }
+        Gathering::new(self, tenant, received_at_ns, measured, partitions, origin)
     }
 
     /// Appends what was gathered, the partitions side by side, and returns when all of it is durable or has failed.
@@ -193,91 +158,5 @@ impl Intake {
     fn is_late(&self, append_time_ns: i64, deadline_ns: Option<i64>) -> bool {
         self.log_time.saw(append_time_ns);
         deadline_ns.is_some_and(|deadline_ns| append_time_ns >= deadline_ns)
-    }
-}
-
-impl Gathering<'_> {
-    /// Takes the record at `place`, or the fault that its decoder found. Now and then lets others have their turn.
-    pub(crate) async fn take(&mut self, place: u64, record: Result<Record, Fault>) {
-        if let Err(fault) = record.and_then(|record| self.render(record)) {
-            self.intake.metrics.refused_records.with_label_values(&[fault.code.as_str()]).inc();
-            self.refused += 1;
-            let is_untimely = matches!(fault.code, FaultCode::TooFarAhead | FaultCode::TooOld);
-            if is_untimely && matches!(self.origin, Origin::Key(_)) && self.untimely.is_none() {
-                self.untimely = Some(Refused { place, fault: fault.clone() });
-            }
-            if self.told.len() < MAX_TOLD {
-                self.told.push(Refused { place, fault });
-            }
-        }
-        self.turn += 1;
-        if self.turn.is_multiple_of(RECORDS_A_TURN) {
-            tokio::task::yield_now().await;
-        }
-    }
-
-    /// How many were refused so far.
-    pub(crate) fn refused(&self) -> u64 {
-        self.refused
-    }
-
-    fn render(&mut self, record: Record) -> Result<(), Fault> {
-        self.line.clear();
-        let rendered =
-            self.intake.pipeline.render_measured(record, self.received_at_ns, self.measured, &mut self.line)?;
-        let (service, trace_id, line) = (&rendered.service, rendered.trace_id.as_str(), self.line.as_slice());
-        let partition = partition_of(&self.tenant, service, self.partitions);
-        let fresh = || BatchBuilder::new(&self.tenant, self.received_at_ns, self.origin.clone());
-        let builder = self.open.entry(partition).or_insert_with(fresh);
-        // A builder that counts minutes ends at another record when a time of receipt falls into another minute: where repeats are
-        // told apart it ends before.
-        let may_count = self.origin == Origin::None || builder.records() < MAX_MINUTES;
-        let has_room = may_count && builder.fits(service, trace_id, line.len());
-        if !has_room && !builder.is_empty() {
-            self.full.push((partition, std::mem::replace(builder, fresh())));
-        }
-        builder.push(service, rendered.timestamp_ns, rendered.level, trace_id, line).map_err(|error| {
-            error!(%error, "rendered record does not fit its message");
-            Fault::new(FaultCode::Internal, "", "the record could not be stored; this is a fault of the server")
-        })?;
-        self.line_bytes += line.len() as u64;
-        Ok(())
-    }
-
-    /// Ends it.
-    ///
-    /// # Errors
-    /// `Invalid` when a record of a request with a key lies outside of the times allowed: none of it is kept. `TooLarge` when
-    /// one partition gets more messages than can be told apart. `Internal` when a message could not be written, which only
-    /// happens when the clock shows a time before 1970.
-    pub(crate) fn finish(self) -> Result<Gathered, Refusal> {
-        if let Some(Refused { place, mut fault }) = self.untimely {
-            let what = "none of a request with a key is kept when one of its records lies outside of the times allowed";
-            fault.message = format!("{what}; record {place}: {}", fault.message);
-            return Err(fault.into());
-        }
-        let mut builders: BTreeMap<u32, Vec<BatchBuilder>> = BTreeMap::new();
-        for (partition, builder) in self.full.into_iter().chain(self.open).filter(|(_, builder)| !builder.is_empty()) {
-            builders.entry(partition).or_default().push(builder);
-        }
-        let mut messages: BTreeMap<u32, Vec<Message>> = BTreeMap::new();
-        let deadline_ns = self.origin.deadline_ns();
-        for (partition, builders) in builders {
-            let parts = u32::try_from(builders.len()).unwrap_or(u32::MAX);
-            if parts > MAX_PARTS && deadline_ns.is_some() {
-                let message = "too many bytes for one partition: cut the request into several";
-                let fault = Fault::new(FaultCode::TooLarge, "", message);
-                return Err(fault.with_limit(u64::from(MAX_PARTS), u64::from(parts)).into());
-            }
-            for (part, mut builder) in (0..).zip(builders) {
-                builder.set_part(part, parts);
-                let records = builder.records() as u64;
-                let payload = builder.finish();
-                let payload = payload.map_err(|error| Refusal::new(ErrorKind::Internal, error.to_string()))?;
-                messages.entry(partition).or_default().push(Message { payload, records });
-            }
-        }
-        let (line_bytes, refused, told) = (self.line_bytes, self.refused, self.told);
-        Ok(Gathered { messages, deadline_ns, line_bytes, refused, told })
     }
 }

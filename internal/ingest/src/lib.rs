@@ -4,12 +4,13 @@
 //! they belong to, all of them appended side by side; the answer says how many are durable and what is wrong with the
 //! others. What waits is bounded in bytes: see [`Config::in_flight_bytes`].
 //!
-//! Start with [`Ingestor`]; the way of a request is in `intake.rs`, the two surfaces are in `grpc/` and `http/`.
+//! Start with [`Ingestor`]; the way of a request is in `gathering.rs` and `intake.rs`, the two surfaces are in `grpc/` and `http/`.
 
 mod allowance;
 mod budget;
 mod config;
 mod error;
+mod gathering;
 mod grpc;
 mod http;
 mod ingestor;

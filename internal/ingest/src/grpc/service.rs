@@ -2,11 +2,13 @@ use std::sync::Arc;
 use std::time::Instant;
 
 use http::HeaderMap;
-use loglake_api::Refusal;
-use loglake_api::ingest::v1::ingest_service_server::IngestService;
-use loglake_api::ingest::v1::{Batch, BatchResult, IngestRequest, IngestResponse, LogRecord, RecordError};
+use loglake_api::ingest::raw::IngestRequest;
+use loglake_api::ingest::raw::ingest_service_server::IngestService;
+use loglake_api::ingest::v1::{BatchResult, IngestResponse, LogRecord, RecordError};
+use loglake_api::{RawBatch, Refusal};
 use loglake_auth::Caller;
 use loglake_batch::Origin;
+use loglake_formats::RawDecoder;
 use loglake_model::{ErrorKind, TenantId};
 use prost::Message as _;
 use tokio::sync::mpsc;
@@ -32,7 +34,12 @@ impl Service {
         Self { shared }
     }
 
-    async fn ingest_batch(&self, caller: &Caller, headers: &HeaderMap, batch: Batch) -> Result<BatchResult, Refusal> {
+    async fn ingest_batch(
+        &self,
+        caller: &Caller,
+        headers: &HeaderMap,
+        batch: RawBatch,
+    ) -> Result<BatchResult, Ungathered> {
         let now_ns = self.shared.intake.log_time.now_ns();
         let origin = self.shared.origins.of_request(caller.tenant(), headers, now_ns)?;
         let _held = self.shared.budget.try_take(batch.encoded_len()).ok_or_else(too_busy)?;
@@ -40,7 +47,7 @@ impl Service {
         let gathered = gather(&self.shared, caller.tenant(), origin, batch).await?;
         let outcome = self.shared.intake.append(gathered).await;
         match outcome.failure {
-            Some(kind) => Err(Refusal::new(kind, failure_text(kind)).with_accepted(outcome.accepted)),
+            Some(kind) => Err(Refusal::new(kind, failure_text(kind)).with_accepted(outcome.accepted).into()),
             None => Ok(result(number, outcome)),
         }
     }
@@ -59,15 +66,19 @@ impl IngestService for Service {
         Ok(Response::new(ReceiverStream::new(receiver)))
     }
 
-    async fn ingest_batch(&self, request: Request<Batch>) -> Result<Response<BatchResult>, Status> {
+    async fn ingest_batch(&self, request: Request<RawBatch>) -> Result<Response<BatchResult>, Status> {
         let began = Instant::now();
         let caller = caller(&request)?;
         let request_id = request_id(request.extensions()).to_owned();
         let (metadata, _, batch) = request.into_parts();
         let result = self.ingest_batch(&caller, metadata.as_ref(), batch).await;
-        let failure = result.as_ref().err().map(|refusal| refusal.kind);
-        self.shared.count(PROTOCOL, failure, Some(began));
-        result.map(Response::new).map_err(|refusal| refusal.to_grpc(&request_id))
+        match &result {
+            Ok(_) => self.shared.count(PROTOCOL, None, Some(began)),
+            Err(Ungathered::Refused(refusal)) => self.shared.count(PROTOCOL, Some(refusal.kind), Some(began)),
+            // No more a request than any other message that cannot be decoded.
+            Err(Ungathered::Undecodable(_)) => {}
+        }
+        result.map(Response::new).map_err(|failed| failed.to_grpc(&request_id))
     }
 }
 
@@ -77,23 +88,48 @@ fn caller<T>(request: &Request<T>) -> Result<Caller, Status> {
     caller.ok_or_else(|| Refusal::new(ErrorKind::Internal, "the caller is not known").to_grpc(""))
 }
 
+/// Why a batch did not become messages.
+pub(super) enum Ungathered {
+    /// It breaks a rule.
+    Refused(Refusal),
+    /// One of its records is none: to the client as if the whole message were none.
+    Undecodable(prost::DecodeError),
+}
+
+impl Ungathered {
+    pub(super) fn to_grpc(&self, request_id: &str) -> Status {
+        match self {
+            Self::Refused(refusal) => refusal.to_grpc(request_id),
+            // As the codec says it of messages that it decodes itself.
+            Self::Undecodable(error) => Status::internal(error.to_string()),
+        }
+    }
+}
+
+impl From<Refusal> for Ungathered {
+    fn from(refusal: Refusal) -> Self {
+        Self::Refused(refusal)
+    }
+}
+
 /// Turns a batch into messages.
 pub(super) async fn gather(
     shared: &Shared,
     tenant: &TenantId,
     origin: Origin,
-    batch: Batch,
-) -> Result<Gathered, Refusal> {
+    batch: RawBatch,
+) -> Result<Gathered, Ungathered> {
     shared.metrics.received_bytes.with_label_values(&[PROTOCOL]).inc_by(batch.encoded_len() as u64);
     let mut gathering = shared.intake.begin(tenant, origin);
-    for (place, record) in batch.records.into_iter().enumerate() {
-        gathering.take(place as u64, decode(record)).await;
+    let mut decoder = RawDecoder::default();
+    for (place, bytes) in (0..).zip(&batch.records) {
+        if !decoder.native(bytes).is_some_and(|raw| gathering.take_raw(&raw)) {
+            let record = LogRecord::decode(bytes.clone()).map_err(Ungathered::Undecodable)?;
+            gathering.take(place, loglake_formats::native(record));
+        }
+        gathering.turn().await;
     }
-    gathering.finish()
-}
-
-fn decode(record: LogRecord) -> Result<loglake_model::Record, loglake_model::Fault> {
-    loglake_formats::native(record)
+    Ok(gathering.finish()?)
 }
 
 /// What the client is told about batch `number`.

@@ -11,9 +11,10 @@ use std::time::Instant;
 
 use futures_util::StreamExt as _;
 use futures_util::stream::FuturesUnordered;
-use loglake_api::Refusal;
-use loglake_api::ingest::v1::ingest_request::Kind;
-use loglake_api::ingest::v1::{Batch, BatchResult, IngestRequest, IngestResponse, Open, Opened, ingest_response};
+use loglake_api::ingest::raw::IngestRequest;
+use loglake_api::ingest::raw::ingest_request::Kind;
+use loglake_api::ingest::v1::{BatchResult, IngestResponse, Open, Opened, ingest_response};
+use loglake_api::{RawBatch, Refusal};
 use loglake_auth::Caller;
 use loglake_batch::Origin;
 use loglake_model::{Fault, FaultCode};
@@ -120,11 +121,11 @@ impl Stream {
         Ok(())
     }
 
-    async fn prepare(&self, batch: Batch, origin: Origin) -> Result<Pending, Status> {
+    async fn prepare(&self, batch: RawBatch, origin: Origin) -> Result<Pending, Status> {
         let (began, number, bytes) = (Instant::now(), batch.number, batch.encoded_len());
         let held = [self.budget.take(bytes).await, self.shared.budget.take(bytes).await];
         let gathered = gather(&self.shared, self.caller.tenant(), origin, batch).await;
-        let gathered = gathered.map_err(|refusal| self.status(&refusal))?;
+        let gathered = gathered.map_err(|failed| failed.to_grpc(&self.request_id))?;
         Ok(Pending { number, gathered, began, held })
     }
 

@@ -9,6 +9,7 @@ use http::header::CONTENT_TYPE;
 use loglake_api::Refusal;
 use loglake_auth::Scope;
 use loglake_batch::Origin;
+use loglake_formats::RawDecoder;
 use loglake_model::{ErrorKind, Fault, FaultCode, TenantId};
 
 use super::{answer, body};
@@ -73,14 +74,19 @@ async fn gather(
     let mut gathering = shared.intake.begin(tenant, origin);
     match format {
         Format::Lines => {
-            for decoded in loglake_formats::ndjson(bytes, tenant) {
-                gathering.take(decoded.line, decoded.record).await;
+            let mut decoder = RawDecoder::default();
+            for (line, bytes) in loglake_formats::lines(bytes) {
+                if !decoder.json(bytes, tenant).is_some_and(|raw| gathering.take_raw(&raw)) {
+                    gathering.take(line, loglake_formats::json_record(bytes, tenant));
+                }
+                gathering.turn().await;
                 bounded(gathering.refused())?;
             }
         }
         Format::Json => {
             for decoded in loglake_formats::json(bytes, tenant) {
-                gathering.take(decoded.line, decoded.record).await;
+                gathering.take(decoded.line, decoded.record);
+                gathering.turn().await;
                 bounded(gathering.refused())?;
             }
         }
