@@ -25,37 +25,36 @@ const ID_KEY: &[u8] = b",\"id\":\"";
 /// How many bytes from the start of `bytes` stand for themselves inside a JSON string: all before the first `"`, `\`, or control
 /// character below U+0020.
 #[must_use]
+#[inline]
 pub fn plain_run(bytes: &[u8]) -> usize {
-    const LONG: usize = 32;
-    const WORD: usize = 8;
-    let is_special = |byte: u8| byte < 0x20 || byte == b'"' || byte == b'\\';
-    let mut at = 0;
-    // Without leaving early inside, so that the compiler compares all of a block at once.
-    for block in bytes.as_chunks::<LONG>().0 {
-        if block.iter().fold(false, |found, &byte| found | is_special(byte)) {
-            break;
+    let (words, rest) = bytes.as_chunks::<WORD>();
+    for (at, word) in words.iter().enumerate() {
+        let special = special_of(word);
+        if special != 0 {
+            return at * WORD + special.trailing_zeros() as usize / 8;
         }
-        at += LONG;
     }
-    for word in bytes[at..].as_chunks::<WORD>().0 {
-        let found = special_of(u64::from_le_bytes(*word));
-        if found != 0 {
-            return at + found.trailing_zeros() as usize / 8;
-        }
-        at += WORD;
+    // The last word once more, further back: what was seen before has nothing in it.
+    if let Some(word) = bytes.last_chunk::<WORD>() {
+        let special = special_of(word);
+        return if special == 0 { bytes.len() } else { bytes.len() - WORD + special.trailing_zeros() as usize / 8 };
     }
-    let rest = &bytes[at..];
-    at + rest.iter().position(|&byte| is_special(byte)).unwrap_or(rest.len())
+    let is_special = |byte: &u8| *byte < 0x20 || *byte == b'"' || *byte == b'\\';
+    rest.iter().position(is_special).unwrap_or(rest.len())
 }
 
-/// The eight bytes of `word` at once: the lowest bit that is set in the result lies in the first byte that needs an escape. (A
-/// difference borrows from higher bytes only, so what lies above the first may be wrong.)
-fn special_of(word: u64) -> u64 {
+/// How many bytes are looked at together.
+const WORD: usize = 8;
+
+/// Looks for bytes that need an escape: the lowest bit that is set lies in the first of them. (A difference borrows from higher
+/// bytes only, so what lies above the first may be wrong.)
+#[inline]
+fn special_of(word: &[u8; WORD]) -> u64 {
     const EACH: u64 = 0x0101_0101_0101_0101;
-    const HIGH: u64 = 0x80 * EACH;
-    let is_zero = |word: u64| word.wrapping_sub(EACH) & !word & HIGH;
-    let is_control = word.wrapping_sub(0x20 * EACH) & !word & HIGH;
-    is_control | is_zero(word ^ (0x22 * EACH)) | is_zero(word ^ (0x5c * EACH))
+    let word = u64::from_le_bytes(*word);
+    let is_zero = |word: u64| word.wrapping_sub(EACH) & !word;
+    let is_control = word.wrapping_sub(0x20 * EACH) & !word;
+    (is_control | is_zero(word ^ (0x22 * EACH)) | is_zero(word ^ (0x5c * EACH))) & (0x80 * EACH)
 }
 
 /// Appends `text` to `out` as the inside of a JSON string: `"` and `\` and the control characters below U+0020 are escaped
