@@ -1,9 +1,13 @@
 use std::time::Duration;
 
+use bytes::Bytes;
+use http::uri::PathAndQuery;
+use loglake_api::RawBatch;
 use loglake_api::ingest::v1::ingest_request::Kind;
-use loglake_api::ingest::v1::{Batch, IngestRequest, Open};
+use loglake_api::ingest::v1::{Batch, BatchResult, IngestRequest, Open};
 use loglake_auth::Authenticator;
 use loglake_ingest::Config;
+use prost::Message as _;
 use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
 use tokio::net::TcpStream;
 use tonic::Code;
@@ -102,6 +106,26 @@ async fn messages_over_the_limit_are_refused_and_others_served() {
         .await;
     assert_eq!(result.unwrap().into_inner().accepted, 1);
     assert_eq!(harness.broker.stored().len(), 1);
+    harness.stop().await;
+}
+
+#[tokio::test]
+async fn a_batch_in_which_a_record_is_none_is_refused_whole() {
+    let harness = Harness::open().await;
+    let good = Bytes::from(record("api", "m").encode_to_vec());
+    // A text past its end; one that is not UTF-8, in a field that comes again.
+    for bad in [&b"\x22\x09abc"[..], b"\x22\x01\xff\x22\x01a\x1a\x01s"] {
+        let records = vec![good.clone(), Bytes::from_static(bad), good.clone()];
+        let mut client = tonic::client::Grpc::new(harness.channel().await);
+        client.ready().await.unwrap();
+        let codec = tonic_prost::ProstCodec::<RawBatch, BatchResult>::default();
+        let path = PathAndQuery::from_static("/loglake.ingest.v1.IngestService/IngestBatch");
+        let request = tonic::Request::new(RawBatch { number: 1, records, oldest_unacknowledged: 0 });
+        let status = client.unary(request, path, codec).await.unwrap_err();
+        assert_eq!(status.code(), Code::Internal, "{status:?}");
+        assert!(status.message().contains("Protobuf"), "{status:?}");
+    }
+    assert_eq!(harness.broker.stored(), []);
     harness.stop().await;
 }
 
