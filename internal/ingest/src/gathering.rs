@@ -178,7 +178,8 @@ impl<'a> Gathering<'a> {
         // A builder that counts minutes ends at another record when a time of receipt falls into another minute: where repeats are
         // told apart it ends before.
         let may_count = self.origin == Origin::None || builder.records() < MAX_MINUTES;
-        if !(may_count && builder.has_minutes()) && !builder.is_empty() {
+        let takes_any = builder.is_empty() || (may_count && builder.has_minutes());
+        if !takes_any {
             self.full.push((*partition, std::mem::replace(builder, fresh())));
         }
         let mut written = put(builder, service, *group);
