@@ -3,7 +3,7 @@ use libdeflater::{CompressionLvl, Compressor};
 use crate::Error;
 
 /// Compresses blocks into raw deflate streams (RFC 1951). What it writes must inflate to what it was given; the same input
-/// must give the same output.
+/// must give the same output on the same machine.
 pub trait Codec {
     /// The most bytes that [`Codec::deflate`] writes for `raw_bytes` of lines.
     fn bound(&mut self, raw_bytes: usize) -> usize;

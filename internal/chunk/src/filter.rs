@@ -11,11 +11,19 @@ const NO_TRACES: u8 = 0;
 const FUSE: u8 = 1;
 const ANY_TRACE: u8 = 2;
 
+/// Memory that serves filter after filter.
+#[derive(Debug, Default)]
+pub(crate) struct Scratch {
+    words: Vec<u64>,
+    fuse: fuse::Scratch,
+}
+
 /// Appends the pair for the grams of `map` and the trace keys `traces` (sorted, distinct).
-pub(crate) fn encode(map: &GramMap, traces: &[u64], out: &mut Vec<u8>) {
+pub(crate) fn encode(map: &GramMap, traces: &[u64], scratch: &mut Scratch, out: &mut Vec<u8>) {
+    let Scratch { words, fuse } = scratch;
     let (kind, fuse) = match traces {
         [] => (NO_TRACES, None),
-        keys => fuse::build(keys).map_or((ANY_TRACE, None), |fuse| (FUSE, Some(fuse))),
+        keys => fuse::build(keys, fuse).map_or((ANY_TRACE, None), |fuse| (FUSE, Some(fuse))),
     };
     let (segment_log2, segments, seed) =
         fuse.as_ref().map_or((0, 0, 0), |(shape, _)| (shape.segment_log2, shape.segments, shape.seed));
@@ -23,9 +31,9 @@ pub(crate) fn encode(map: &GramMap, traces: &[u64], out: &mut Vec<u8>) {
     out.extend_from_slice(&[0, kind, segment_log2, 0]);
     out.extend_from_slice(&segments.to_le_bytes());
     out.extend_from_slice(&seed.to_le_bytes());
-    out[start] = map.fold_into(out);
+    out[start] = map.fold_into(words, out);
     if let Some((_, fingerprints)) = fuse {
-        out.extend_from_slice(&fingerprints);
+        out.extend_from_slice(fingerprints);
     }
 }
 

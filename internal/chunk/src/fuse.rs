@@ -51,14 +51,25 @@ fn fingerprint(mixed: u64) -> u8 {
 }
 
 /// A slot while a filter is built: how many keys have a place here, and all of them xored.
-#[derive(Clone, Copy, Default)]
+#[derive(Clone, Copy, Debug, Default)]
 struct Slot {
     keys: u32,
     xor: u64,
 }
 
+/// Memory that serves filter after filter.
+#[derive(Debug, Default)]
+pub(crate) struct Scratch {
+    slots: Vec<Slot>,
+    /// Slots that hold one key.
+    alone: Vec<usize>,
+    /// Mixed keys in the order they came off, each with the slot that held only it.
+    order: Vec<(u64, usize)>,
+    fingerprints: Vec<u8>,
+}
+
 /// Builds a filter of `keys` (distinct, at least one). `None` when no seed works, which only keys made for that bring about.
-pub(crate) fn build(keys: &[u64]) -> Option<(Shape, Vec<u8>)> {
+pub(crate) fn build<'a>(keys: &[u64], scratch: &'a mut Scratch) -> Option<(Shape, &'a [u8])> {
     let segment_log2 = 2 + SEGMENT_STEPS.iter().take_while(|step| **step <= keys.len()).count() as u8;
     // Slots a key: 0.875 + 0.25 log2(10^6) / log2(keys), at least 1.125, in integers, so that every machine writes the same;
     // log2 in quarters, by way of the fourth power.
@@ -66,17 +77,15 @@ pub(crate) fn build(keys: &[u64]) -> Option<(Shape, Vec<u8>)> {
     let permille = (875 + 4 * 4_983 / u64::from(quarters)).max(1_125);
     let wanted = (keys.len() as u64 * permille).div_ceil(1_000);
     let segments = u32::try_from(wanted.div_ceil(1 << segment_log2)).ok()?.saturating_sub(2).max(1);
-    let mut slots = Vec::new();
-    let mut order = Vec::with_capacity(keys.len());
-    (1..=ATTEMPTS).find_map(|attempt| {
-        let shape = Shape { seed: mix(attempt), segment_log2, segments };
-        attempt_with(shape, keys, &mut slots, &mut order).map(|fingerprints| (shape, fingerprints))
-    })
+    let mut shapes = (1..=ATTEMPTS).map(|attempt| Shape { seed: mix(attempt), segment_log2, segments });
+    let shape = shapes.find(|shape| attempt_with(*shape, keys, scratch))?;
+    Some((shape, &scratch.fingerprints))
 }
 
 /// Peels keys off slots that hold only them; if all come off, assigns fingerprints in the reverse order.
-fn attempt_with(shape: Shape, keys: &[u64], slots: &mut Vec<Slot>, order: &mut Vec<(u64, usize)>) -> Option<Vec<u8>> {
-    let count = usize::try_from(shape.slots()).ok()?;
+fn attempt_with(shape: Shape, keys: &[u64], scratch: &mut Scratch) -> bool {
+    let Scratch { slots, alone, order, fingerprints } = scratch;
+    let Ok(count) = usize::try_from(shape.slots()) else { return false };
     slots.clear();
     slots.resize(count, Slot::default());
     order.clear();
@@ -87,7 +96,8 @@ fn attempt_with(shape: Shape, keys: &[u64], slots: &mut Vec<Slot>, order: &mut V
             slots[place].xor ^= mixed;
         }
     }
-    let mut alone: Vec<usize> = (0..count).filter(|place| slots[*place].keys == 1).collect();
+    alone.clear();
+    alone.extend((0..count).filter(|place| slots[*place].keys == 1));
     while let Some(place) = alone.pop() {
         if slots[place].keys != 1 {
             continue;
@@ -103,15 +113,16 @@ fn attempt_with(shape: Shape, keys: &[u64], slots: &mut Vec<Slot>, order: &mut V
         }
     }
     if order.len() != keys.len() {
-        return None;
+        return false;
     }
-    let mut fingerprints = vec![0_u8; count];
+    fingerprints.clear();
+    fingerprints.resize(count, 0);
     for (mixed, own) in order.iter().rev() {
         // The own place is still zero here, so it does not matter to the xor.
         let others = shape.places(*mixed).iter().fold(0, |xor, place| xor ^ fingerprints[*place]);
         fingerprints[*own] = fingerprint(*mixed) ^ others;
     }
-    Some(fingerprints)
+    true
 }
 
 #[cfg(test)]
@@ -122,10 +133,11 @@ mod tests {
     fn every_key_is_held_and_few_others_whatever_the_size() {
         for count in (1..130).chain([303, 304, 1_009, 1_010, 2_300, 5_000, 40_000]) {
             let keys: Vec<u64> = (0..count).map(|key| mix(key + 1_000_000 * count)).collect();
-            let (shape, fingerprints) = build(&keys).unwrap();
+            let mut scratch = Scratch::default();
+            let (shape, fingerprints) = build(&keys, &mut scratch).unwrap();
             assert_eq!(shape.slots(), fingerprints.len() as u64);
-            assert!(keys.iter().all(|key| shape.may_hold(&fingerprints, *key)), "{count}");
-            let strangers = (0..10_000).filter(|key| shape.may_hold(&fingerprints, mix(key + (1 << 60)))).count();
+            assert!(keys.iter().all(|key| shape.may_hold(fingerprints, *key)), "{count}");
+            let strangers = (0..10_000).filter(|key| shape.may_hold(fingerprints, mix(key + (1 << 60)))).count();
             assert!(strangers < 80, "{strangers} of 10,000 strangers held with {count} keys");
             if count >= 1_000 {
                 assert!(
@@ -139,6 +151,6 @@ mod tests {
 
     #[test]
     fn keys_that_cannot_be_told_apart_make_no_filter() {
-        assert_eq!(build(&[7, 7]), None);
+        assert_eq!(build(&[7, 7], &mut Scratch::default()), None);
     }
 }

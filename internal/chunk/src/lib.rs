@@ -2,7 +2,7 @@
 //!
 //! A chunk is one immutable object that holds the records of one tenant, one service and one window of event time.
 //! Decompressed it is nothing but NDJSON, so `zcat` reads it; between the lines, where gzip readers do not look, it carries
-//! what a query needs to read only a few of its blocks. Write with [`encode_block`] and [`ChunkBuilder`]; read with
+//! what a query needs to read only a few of its blocks. Write with [`ChunkBuilder`] and [`Encoder`]; read with
 //! [`Footer::parse`], [`Footer::block_may_match`] and [`decode_block`].
 //!
 //! This page is all that another implementation needs. All numbers are little-endian; times are nanoseconds since the Unix
@@ -117,11 +117,14 @@ mod block;
 mod codec;
 mod cursor;
 mod directory;
+mod encoder;
 mod error;
 mod filter;
 mod fuse;
 mod hash;
 mod head;
+#[cfg(feature = "isal")]
+mod isal;
 mod limits;
 mod locator;
 mod member;
@@ -129,6 +132,7 @@ mod probe;
 mod profile;
 mod reader;
 mod section;
+mod survey;
 mod text_filter;
 mod totals;
 mod unescape;
@@ -137,8 +141,11 @@ mod writer;
 
 pub use block::{BlockRow, EncodedBlock, decode_block, encode_block, encode_block_with};
 pub use codec::{Codec, Libdeflate};
+pub use encoder::Encoder;
 pub use error::Error;
 pub use head::{ChunkHead, Source};
+#[cfg(feature = "isal")]
+pub use isal::Isal;
 pub use limits::*;
 pub use probe::Probe;
 pub use profile::TimeProfile;

@@ -22,6 +22,12 @@ impl TimeProfile {
         Self { window, steps: Vec::new() }
     }
 
+    /// Becomes empty, for `window`.
+    pub(crate) fn reset(&mut self, window: Window) {
+        self.window = window;
+        self.steps.clear();
+    }
+
     /// The length of a step, in nanoseconds: a sixtieth of the window.
     #[must_use]
     pub fn step_ns(&self) -> i64 {

@@ -14,10 +14,16 @@ pub(crate) struct GramMap {
 }
 
 impl GramMap {
-    /// An empty map, large enough for the grams of `raw_bytes` of lines.
-    pub(crate) fn for_raw_bytes(raw_bytes: usize) -> Self {
+    /// Becomes an empty map, large enough for the grams of `raw_bytes` of lines.
+    pub(crate) fn reset(&mut self, raw_bytes: usize) {
         let log2 = (raw_bytes.max(1).ilog2() + 2).clamp(12, WRITTEN_LOG2);
-        Self { words: vec![0; 1 << (log2 - 6)] }
+        self.words.clear();
+        self.words.resize(1 << (log2 - 6), 0);
+    }
+
+    /// Becomes the same as `other`.
+    pub(crate) fn copy(&mut self, other: &Self) {
+        self.words.clone_from(&other.words);
     }
 
     /// Memory held, in bytes.
@@ -69,9 +75,9 @@ impl GramMap {
     }
 
     /// Appends the folded map to `out` and returns the binary logarithm of its length in bits: the halves are laid over
-    /// each other while at most six bits in ten are set.
-    pub(crate) fn fold_into(&self, out: &mut Vec<u8>) -> u8 {
-        let mut words = self.words.clone();
+    /// each other while at most six bits in ten are set. `words` is overwritten.
+    pub(crate) fn fold_into(&self, words: &mut Vec<u64>, out: &mut Vec<u8>) -> u8 {
+        words.clone_from(&self.words);
         while words.len() > 1 {
             let (low, high) = words.split_at(words.len() / 2);
             let set: u64 = low.iter().zip(high).map(|(low, high)| u64::from((low | high).count_ones())).sum();
@@ -110,6 +116,12 @@ mod tests {
 
     use super::*;
 
+    fn empty(raw_bytes: usize) -> GramMap {
+        let mut map = GramMap::default();
+        map.reset(raw_bytes);
+        map
+    }
+
     fn indices(value: &[u8]) -> Vec<u32> {
         let mut found = Vec::new();
         hash::grams(value, |index| found.push(index));
@@ -121,7 +133,7 @@ mod tests {
         fn nothing_added_is_lost_by_skipping_merging_and_folding(
             pairs in proptest::collection::vec(("[ab]{0,24}", "[ab]{0,24}"), 1..20), small in 1_usize..100, large in 1_usize..2_000_000,
         ) {
-            let (mut first, mut second) = (GramMap::for_raw_bytes(small), GramMap::for_raw_bytes(large));
+            let (mut first, mut second) = (empty(small), empty(large));
             for (one, other) in &pairs {
                 let same = one.len().min(other.len());
                 let (one, other) = (&one.as_bytes()[..same], &other.as_bytes()[..same]);
@@ -131,7 +143,7 @@ mod tests {
             }
             for map in [{ let mut map = first.clone(); map.merge(&second); map }, { second.merge(&first); second }, first] {
                 let mut bits = Vec::new();
-                let log2 = map.fold_into(&mut bits);
+                let log2 = map.fold_into(&mut Vec::new(), &mut bits);
                 prop_assert_eq!(bits.len() * 8, 1 << log2);
                 for (one, other) in &pairs {
                     let same = one.len().min(other.len());
@@ -145,7 +157,7 @@ mod tests {
     #[test]
     fn an_empty_map_holds_nothing_and_is_small() {
         let mut bits = Vec::new();
-        assert_eq!(GramMap::for_raw_bytes(1 << 20).fold_into(&mut bits), 6);
+        assert_eq!(empty(1 << 20).fold_into(&mut Vec::new(), &mut bits), 6);
         assert!(!holds_all(&bits, &indices(b"timeout")));
         assert!(holds_all(&bits, &[]));
     }

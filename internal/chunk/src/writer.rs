@@ -2,13 +2,14 @@ use bytes::Bytes;
 use loglake_model::{ChunkMeta, LevelCounts};
 
 use crate::directory::Directory;
+use crate::encoder::Block;
 use crate::head::is_sound;
 use crate::locator::{LOCATOR_BYTES, Locator};
 use crate::profile::TimeProfile;
 use crate::text_filter::GramMap;
 use crate::{
-    BlockRow, ChunkHead, EncodedBlock, Error, MAX_BLOCKS, MAX_FOOTER_BYTES, MAX_INPUT_BYTES, MAX_JOB_INPUTS, Source,
-    Totals, filter, section,
+    BlockRow, ChunkHead, EncodedBlock, Encoder, Error, MAX_BLOCKS, MAX_FOOTER_BYTES, MAX_INPUT_BYTES, MAX_JOB_INPUTS,
+    Source, Totals, filter, section,
 };
 
 /// Puts blocks together into a chunk.
@@ -16,8 +17,8 @@ use crate::{
 pub struct ChunkBuilder {
     head: ChunkHead,
     source: Source,
-    members: Vec<Vec<u8>>,
-    length: u64,
+    /// The members so far, in one piece.
+    bytes: Vec<u8>,
     checksum: u32,
     rows: Vec<BlockRow>,
     filters: Vec<u8>,
@@ -37,8 +38,7 @@ impl ChunkBuilder {
         Self {
             head,
             source,
-            members: Vec::new(),
-            length: 0,
+            bytes: Vec::new(),
             checksum: 0,
             rows: Vec::new(),
             filters: Vec::new(),
@@ -52,6 +52,19 @@ impl ChunkBuilder {
 
     /// Adds the next block; blocks come in the order of their times. What is wrong with it, [`ChunkBuilder::finish`] says.
     pub fn push(&mut self, block: EncodedBlock) {
+        self.add(&block.as_block());
+    }
+
+    /// Encodes `lines`, as [`crate::encode_block`] takes them, straight into the chunk: its next block.
+    ///
+    /// # Errors
+    /// As [`crate::encode_block_with`]; nothing is added then. What else is wrong, [`ChunkBuilder::finish`] says.
+    pub fn encode(&mut self, lines: &[u8], encoder: &mut Encoder) -> Result<(), Error> {
+        self.add(&encoder.encode(lines, self.head.window)?);
+        Ok(())
+    }
+
+    fn add(&mut self, block: &Block<'_>) {
         if self.fault.is_some() {
             return;
         }
@@ -67,20 +80,18 @@ impl ChunkBuilder {
             });
             return;
         }
-        self.rows.push(BlockRow { offset: self.length, ..block.row });
+        self.rows.push(BlockRow { offset: self.bytes.len() as u64, ..block.row });
         self.checksum = crc32c::crc32c_combine(self.checksum, block.row.checksum, block.member.len());
-        self.length += block.member.len() as u64;
-        self.members.push(block.member);
-        self.filters.extend_from_slice(&block.filter);
+        self.bytes.extend_from_slice(block.member);
+        self.filters.extend_from_slice(block.filter);
         self.filter_ends.push(self.filters.len());
         if self.rows.len() == 1 {
-            self.grams = block.grams;
-            self.traces = block.traces;
+            self.grams.copy(block.grams);
         } else {
-            self.grams.merge(&block.grams);
-            self.traces.extend_from_slice(&block.traces);
+            self.grams.merge(block.grams);
         }
-        self.profile.merge(&block.profile);
+        self.traces.extend_from_slice(block.traces);
+        self.profile.merge(block.profile);
     }
 
     /// How many blocks were pushed.
@@ -105,7 +116,7 @@ impl ChunkBuilder {
             // The lists of the blocks are sorted runs, which the stable sort merges.
             self.traces.sort();
             self.traces.dedup();
-            filter::encode(&self.grams, &self.traces, &mut chunk_filter);
+            filter::encode(&self.grams, &self.traces, &mut filter::Scratch::default(), &mut chunk_filter);
         }
         let too_large = |actual: usize| Error::TooLarge {
             what: "bytes of a footer",
@@ -123,13 +134,11 @@ impl ChunkBuilder {
                 .encode();
 
         let payloads = [self.filters, chunk_filter, directory];
+        let mut bytes = self.bytes;
+        let footer_offset = bytes.len();
         let footer: usize =
             payloads.iter().map(|payload| payload.len() + payload.len() / 1_000).sum::<usize>() + 4 * LOCATOR_BYTES;
-        let mut bytes = Vec::with_capacity(self.members.iter().map(Vec::len).sum::<usize>() + footer);
-        for member in self.members {
-            bytes.extend_from_slice(&member);
-        }
-        let footer_offset = bytes.len();
+        bytes.reserve_exact(footer);
         let mut sections = [crate::locator::Section::default(); 3];
         for ((section, id), payload) in sections.iter_mut().zip(section::IDS).zip(&payloads) {
             *section = section::write(&mut bytes, id, payload);
