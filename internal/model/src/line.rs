@@ -7,8 +7,6 @@
 //!
 //! A broker message holds the line without `id`; [`append_with_id`] adds it when the record's place is known.
 
-use std::io::Write as _;
-
 use crate::{Level, RecordId, Timestamp};
 
 /// How every line begins.
@@ -138,8 +136,8 @@ pub fn id_of(line: &[u8]) -> Option<RecordId> {
 pub fn append_with_id(out: &mut Vec<u8>, line: &[u8], id: RecordId) {
     out.extend_from_slice(line.strip_suffix(b"}").unwrap_or(line));
     out.extend_from_slice(ID_KEY);
-    // Writing to a Vec cannot fail.
-    let _ = write!(out, "{id}\"}}");
+    id.append_to(out);
+    out.extend_from_slice(b"\"}");
 }
 
 /// Appends the beginning of a line: timestamp, level, service. The caller goes on with `,"message":"…"`.
