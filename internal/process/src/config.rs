@@ -14,8 +14,9 @@ pub struct Config {
     pub flush_bytes: u64,
     /// The most that a record waits for its flush; also the most that a takeover replays.
     pub flush_interval: Duration,
-    /// All messages held in memory, in bytes: past three quarters of it partitions flush early, past all of it consuming
-    /// pauses.
+    /// All messages held in memory, flushed or not, and the chunks that are made of them, in bytes. Past three quarters of it
+    /// flushed messages are forgotten early; where half of it waits to be flushed, the partitions with the most of it are;
+    /// past all of it consuming pauses.
     pub memory_bytes: u64,
     /// Chunks that a flush of one partition may be of; past it the partition is flushed.
     pub max_open_chunks: usize,

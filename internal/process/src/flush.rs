@@ -19,7 +19,7 @@ use loglake_model::{ChunkMeta, failpoint};
 use tokio::time::Instant;
 
 use crate::Error;
-use crate::build::{build, gather};
+use crate::build::{Gathered, build, gather};
 use crate::held::Held;
 use crate::quarantine;
 use crate::shared::Shared;
@@ -149,18 +149,17 @@ impl Flush {
         let window_ns = shared.window_ns();
         let gathering = Arc::clone(&messages);
         let chunks = shared.compute(move || gather(&gathering, window_ns)).await?;
+        let _charge = shared.budget.charge(chunks.iter().map(Gathered::memory_bytes).sum());
         let mut metas: Vec<ChunkMeta> = stream::iter(chunks)
             .map(|gathered| {
                 let messages = Arc::clone(&messages);
                 async move {
-                    let permit = Arc::clone(&shared.cpu).acquire_owned().await.expect("the semaphore is never closed");
+                    let mut place = shared.workshop.enter().await;
                     let (incarnation, block_bytes) = (shared.incarnation, shared.config.block_bytes);
-                    let build = move || {
-                        let built = build(gathered, &messages, incarnation, partition, block_bytes);
-                        drop(permit);
-                        built
-                    };
+                    let build = move || build(gathered, &messages, incarnation, partition, block_bytes, place.bench());
                     let built = shared.compute(build).await??;
+                    // Until it is stored it is in memory beside the messages that it was made of.
+                    let _charge = shared.budget.charge(built.chunk.bytes.len() as u64);
                     failpoint!("flush.chunk_built");
                     let head = &built.head;
                     let key =

@@ -13,14 +13,19 @@ pub(crate) struct Held {
     pub(crate) message: Message,
     /// Its records, or why they cannot be read.
     pub(crate) batch: Result<LogBatch, String>,
-    _charge: Charge,
+    charge: Charge,
 }
 
 impl Held {
     pub(crate) fn new(message: Message, budget: &Budget) -> Self {
         let charge = budget.charge(message.payload.len() as u64 + OVERHEAD_BYTES);
         let batch = LogBatch::decode(message.payload.clone()).map_err(|error| error.to_string());
-        Self { message, batch, _charge: charge }
+        Self { message, batch, charge }
+    }
+
+    /// What it takes of the budget.
+    pub(crate) fn memory_bytes(&self) -> u64 {
+        self.charge.bytes()
     }
 
     pub(crate) fn offset(&self) -> u64 {

@@ -37,6 +37,7 @@ mod surroundings;
 mod tail;
 mod tail_service;
 mod worker;
+mod workshop;
 
 pub use config::{Config, LostRecords};
 pub use error::Error;

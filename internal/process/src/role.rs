@@ -13,7 +13,7 @@ use loglake_model::{Clock, ReadyFlag};
 use loglake_store::ObjectStore;
 use parking_lot::RwLock;
 use tokio::net::TcpListener;
-use tokio::sync::{Semaphore, watch};
+use tokio::sync::watch;
 use tokio_stream::wrappers::{TcpListenerStream, UnboundedReceiverStream};
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::AbortOnDropHandle;
@@ -27,6 +27,7 @@ use crate::shared::Shared;
 use crate::supervisor;
 use crate::surroundings::{Incoming, Surroundings};
 use crate::tail_service::Tails;
+use crate::workshop::Workshop;
 use crate::{Config, Error};
 
 /// How long to wait before asking a broker that failed for the assignment again.
@@ -128,7 +129,7 @@ impl Processor {
             topic_id,
             clock: parts.clock,
             metrics: Metrics::register(&parts.registry)?,
-            cpu: Arc::new(Semaphore::new(cores)),
+            workshop: Workshop::new(cores),
             tails: RwLock::default(),
             holder: format!("processor {advertise} {}", nonce()),
             advertise,

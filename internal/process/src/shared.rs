@@ -6,7 +6,6 @@ use loglake_index::ChunkIndex;
 use loglake_model::Clock;
 use loglake_store::ObjectStore;
 use parking_lot::RwLock;
-use tokio::sync::Semaphore;
 use tokio::task::JoinError;
 
 use crate::Config;
@@ -14,6 +13,7 @@ use crate::budget::Budget;
 use crate::metrics::Metrics;
 use crate::older::Older;
 use crate::tail::PartitionTail;
+use crate::workshop::Workshop;
 
 /// What all workers and the tail service share.
 pub(crate) struct Shared {
@@ -31,8 +31,8 @@ pub(crate) struct Shared {
     pub(crate) clock: Arc<dyn Clock>,
     pub(crate) metrics: Metrics,
     pub(crate) budget: Budget,
-    /// As many chunks are compressed at a time as there are cores.
-    pub(crate) cpu: Arc<Semaphore>,
+    /// As many chunks are built at a time as there are cores.
+    pub(crate) workshop: Arc<Workshop>,
     /// The tails that this processor serves now.
     pub(crate) tails: RwLock<HashMap<u32, Arc<PartitionTail>>>,
     /// Who this process is, in leases and entries: unique.

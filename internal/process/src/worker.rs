@@ -11,6 +11,7 @@ use tokio::time::Instant;
 use tokio_util::sync::CancellationToken;
 
 use crate::Error;
+use crate::budget::Waiting;
 use crate::flush::{Flush, Flushed, retry};
 use crate::fold::Folder;
 use crate::guard;
@@ -247,6 +248,8 @@ struct Tenure<'a> {
     carried: Option<Fetched>,
     leader_epoch: Option<i32>,
     pending: Pending,
+    /// What of the memory it is.
+    waiting: Waiting,
     /// At `position`.
     sessions: Sessions,
     flush: Option<Aborting<Result<Flushed, Error>>>,
@@ -278,6 +281,7 @@ impl<'a> Tenure<'a> {
             leader_epoch: tail.leader_epoch,
             tail,
             pending: Pending::new(worker.shared.window_ns()),
+            waiting: worker.shared.budget.share(),
             sessions,
             flush: None,
             kept: VecDeque::new(),
@@ -291,6 +295,9 @@ impl<'a> Tenure<'a> {
         tick.set_missed_tick_behavior(tokio::time::MissedTickBehavior::Delay);
         let mut topic_changed = std::pin::pin!(self.worker.topic_changed());
         loop {
+            let mut freed = std::pin::pin!(shared.budget.freed());
+            freed.as_mut().enable();
+            self.release();
             let is_full = shared.budget.is_full();
             if is_full && !self.was_full {
                 shared.metrics.pauses.inc();
@@ -304,7 +311,8 @@ impl<'a> Tenure<'a> {
                         return Ok(Ended::Lost);
                     }
                 }
-                _ = tick.tick() => self.release(is_full),
+                _ = tick.tick() => {}
+                () = freed, if is_full => {}
                 fetched = fetch(&mut self.carried, self.source.as_mut(), FETCH_WAIT), if !is_full && !self.must_wait() => {
                     match fetched {
                         Ok(fetched) => self.take(fetched)?,
@@ -393,6 +401,7 @@ impl<'a> Tenure<'a> {
                 continue;
             }
             self.pending.add(&held, now);
+            self.waiting.add(held.memory_bytes());
             messages.push(Arc::new(held));
         }
         self.position = position;
@@ -432,7 +441,7 @@ impl<'a> Tenure<'a> {
         if self.is_entry_full() {
             return Some("chunks");
         }
-        if self.worker.shared.budget.is_tight() {
+        if self.waiting.is_due() {
             return Some("memory");
         }
         let asked = self.held.asked();
@@ -446,6 +455,7 @@ impl<'a> Tenure<'a> {
         let shared = Arc::clone(&self.worker.shared);
         shared.metrics.flushes.with_label_values(&[reason]).inc();
         self.pending.take();
+        self.waiting.clear();
         let flush = Flush {
             tail: self.tail.clone(),
             next: self.position,
@@ -471,11 +481,10 @@ impl<'a> Tenure<'a> {
         flushed
     }
 
-    /// Forgets flushed messages whose time is over; all of them when memory is full.
-    fn release(&mut self, is_full: bool) {
-        let is_tight = is_full || self.worker.shared.budget.is_tight();
+    /// Forgets flushed messages whose time is over, and while memory is tight the others too.
+    fn release(&mut self) {
         while let Some((until, below)) = self.kept.front().copied() {
-            if !is_tight && Instant::now() < until {
+            if Instant::now() < until && !self.worker.shared.budget.is_tight() {
                 break;
             }
             self.held.release(below);
@@ -495,7 +504,7 @@ impl<'a> Tenure<'a> {
                     return Ok(Ended::Done);
                 }
             }
-            self.release(true);
+            self.release();
             if !shared.budget.is_full() && Instant::now() < until {
                 let fetched = fetch(&mut self.carried, self.source.as_mut(), Duration::from_millis(1)).await?;
                 let (is_done, latest) = (fetched.messages.is_empty(), fetched.latest);

@@ -121,7 +121,9 @@ settings! {
         /// A partition is flushed when its oldest line has waited so long. Lines are durable and can be queried long before.
         /// With `flush_bytes` it decides how many objects a month there are.
         flush_interval: Duration = "5m", dev "1m";
-        /// The most that all open blocks and tails of the process may hold. Past it the largest are flushed, then consuming waits.
+        /// The most that lines may hold in memory, flushed or not, with the chunks that are made of them. Where it gets tight,
+        /// flushed lines are forgotten before `tail_hold`; where half of it waits to be flushed, the partitions with the most of
+        /// it are; past it consuming waits.
         memory_bytes: Bytes = "192MiB";
         /// How many chunks a partition may have open (a chunk is a tenant's service in a window). Past it the least recently
         /// used are flushed. Each costs memory and, at the flush, an object.
