@@ -59,7 +59,8 @@ settings() {
 
 build() {
   if [ -z "$binary" ]; then
-    cargo build --release --locked -p loglake --bins
+    local isal=(); test/tools/install.sh --has-isal && isal=(--features loglake/isal)
+    cargo build --release --locked -p loglake --bins "${isal[@]}"
     binary=$(cargo metadata --format-version 1 --no-deps | sed 's/.*"target_directory":"\([^"]*\)".*/\1/')/release/loglake
   fi
   [ -x "$binary" ] || fail "$binary is not a program"

@@ -5,10 +5,18 @@
 # into one cache folder outside the repository, once; a second run only checks that it is there.
 #
 #   test/tools/install.sh            installs all, prints the folder
-#   test/tools/install.sh kafka      only that one: redis | kafka | minio | grpcurl | python | node | faketime
+#   test/tools/install.sh kafka      only that one: isal | redis | kafka | minio | grpcurl | python | node | faketime
+#   test/tools/install.sh --has-isal installs nothing; says by its status whether what builds ISA-L is there
 #
 # Environment: LOGLAKE_TEST_TOOLS  the folder (default: ${XDG_CACHE_HOME:-~/.cache}/loglake-test)
 set -euo pipefail
+
+# What builds ISA-L, the compressor of the feature `isal`.
+has_isal() {
+  local tool
+  for tool in nasm autoconf automake libtoolize; do type -P "$tool" >/dev/null || return 1; done
+}
+if [ "${1:-}" = --has-isal ]; then has_isal; exit; fi
 
 tools=${LOGLAKE_TEST_TOOLS:-${XDG_CACHE_HOME:-$HOME/.cache}/loglake-test}
 mkdir -p "$tools/bin"
@@ -36,6 +44,10 @@ apt_for() {
 # Python with what makes virtual environments; Debian packs that apart.
 need_venv() {
   python3 -c 'import ensurepip, venv' 2>/dev/null || apt_for no-such-command python3 python3-venv
+}
+
+isal() {
+  has_isal || apt_for no-such-command nasm autoconf automake libtool
 }
 
 redis() {
@@ -113,6 +125,6 @@ node() {
   apt_for node nodejs
 }
 
-if [ $# -eq 0 ]; then set -- redis node faketime kafka python minio grpcurl; fi
+if [ $# -eq 0 ]; then set -- isal redis node faketime kafka python minio grpcurl; fi
 for tool in "$@"; do "$tool"; done
 echo "$tools"
