@@ -11,12 +11,12 @@ target=$("$cargo" metadata --format-version 1 --no-deps | sed 's/.*"target_direc
 mkdir -p "$target"
 log="$target/test-tools.log"
 
+# Building with all features needs these; before the others, for two apt-gets do not go together.
+test/tools/install.sh isal >/dev/null
 test/tools/install.sh >"$log.folder" 2>"$log" &
 tools=$!
 trap 'kill "$tools" 2>/dev/null || true' EXIT
 
-# Building with all features needs them.
-test/tools/install.sh isal >/dev/null
 # Building the tests of `loglake` and `loglake-agent` also builds the programs, with the same features: once for all.
 scope=(--workspace --all-features)
 [ "${1:-}" = integration ] && scope=(-p loglake-integration -p loglake -p loglake-agent --all-features)
