@@ -69,10 +69,16 @@ impl LevelSet {
         Level::ALL.into_iter().find(|level| Self::EMPTY.with(Some(*level)) == self)
     }
 
+    /// Of `counts` those whose level is in it; 0 for the others.
+    #[must_use]
+    pub fn keep(self, counts: &LevelCounts) -> LevelCounts {
+        std::array::from_fn(|slot| if self.0 & 1 << slot != 0 { counts[slot] } else { 0 })
+    }
+
     /// How many of the records that `counts` tells of have a level of this set.
     #[must_use]
     pub fn count(self, counts: &LevelCounts) -> u64 {
-        counts.iter().enumerate().filter(|(slot, _)| self.0 & 1 << slot != 0).map(|(_, count)| count).sum()
+        self.keep(counts).iter().sum()
     }
 }
 

@@ -3,6 +3,8 @@
 //! A [`Filter`] is a value: what was asked, as it travels between roles. [`Filter::compile`] makes a [`Matcher`] of it, which
 //! looks at lines ([`Matcher::matches`]) and at whole blocks of them ([`Matcher::scan`]). All conditions must hold.
 //!
+//! A [`Tally`] counts what matched, by time step, service and level.
+//!
 //! Not here: time (a range is an argument of the scan), order, limits and tenants.
 
 mod error;
@@ -10,9 +12,11 @@ mod field;
 mod filter;
 mod level_set;
 mod limits;
+mod literals;
 mod matcher;
 mod needle;
 mod scan;
+mod tally;
 mod view;
 
 pub use error::Error;
@@ -24,3 +28,4 @@ pub use limits::{
 };
 pub use matcher::Matcher;
 pub use scan::ScanStats;
+pub use tally::{Counter, Steps, Tally};

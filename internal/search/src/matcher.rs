@@ -1,15 +1,20 @@
 use loglake_model::{Level, Service, line};
 use memchr::memmem;
 use regex::{Regex, RegexBuilder};
+use regex_syntax::ParserBuilder;
 
 use crate::filter::normal_trace_id;
 use crate::limits::{
     MAX_FIELDS, MAX_NEEDLE_BYTES, MAX_NEEDLES, MAX_REGEX_BYTES, MAX_SERVICES, MAX_TRACE_ID_BYTES, REGEX_CACHE,
     REGEX_NESTING, REGEX_SIZE,
 };
+use crate::literals::{Case, clauses, shortest};
 use crate::needle::{Folded, Needle};
 use crate::view::View;
 use crate::{Error, FieldFilter, Filter, LevelSet};
+
+/// A text of a regular expression that is shorter is looked for only if there is no other.
+const MIN_AHEAD_BYTES: usize = 3;
 
 /// A [`Filter`], prepared for looking at lines. Cheap to share between threads, not to make.
 #[derive(Clone, Debug)]
@@ -24,6 +29,7 @@ pub struct Matcher {
     escaped_trace_id: Option<Vec<u8>>,
     fields: Vec<FieldFilter>,
     texts: Vec<Vec<u8>>,
+    clauses: Vec<Vec<Vec<u8>>>,
     /// What to look for in raw bytes before a line is looked at.
     pub(crate) ahead: Option<Needle>,
 }
@@ -55,6 +61,7 @@ impl Matcher {
         let trace_id = filter.trace_id.clone().map(normal_trace_id);
         let quoted = |text: &str| [b"\"".as_slice(), &line::escaped(text), b"\""].concat();
         let field_texts = filter.fields.iter().filter_map(FieldFilter::text);
+        let regex = filter.regex.as_deref().map(CompiledRegex::new).transpose()?;
         let ahead = match &trace_id {
             Some(id) => Some(Needle::exact(&[b",\"trace_id\":".as_slice(), &quoted(id)].concat())),
             None => contains
@@ -62,6 +69,7 @@ impl Matcher {
                 .map(|text| Needle::exact(&line::escaped(text)))
                 .chain(field_texts.map(|text| Needle::exact(&quoted(text))))
                 .chain(icontains.iter().map(|text| Needle::folded(&line::escaped(text))))
+                .chain(regex.as_ref().and_then(|regex| regex.ahead.clone()))
                 .max_by_key(Needle::weight)
                 .or_else(|| filter.levels.and_then(LevelSet::only).map(level_needle)),
         };
@@ -74,7 +82,8 @@ impl Matcher {
             texts: texts.map(|text| text.as_bytes().to_vec()).collect(),
             contains: contains.iter().map(|text| memmem::Finder::new(text.as_bytes()).into_owned()).collect(),
             icontains: icontains.iter().map(|text| Folded::new(text.as_bytes())).collect(),
-            regex: filter.regex.as_deref().map(compile_regex).transpose()?,
+            clauses: regex.as_ref().map(|regex| regex.clauses.clone()).unwrap_or_default(),
+            regex: regex.map(|regex| regex.regex),
             escaped_trace_id: trace_id.as_deref().map(line::escaped),
             trace_id,
             fields: filter.fields.clone(),
@@ -101,7 +110,9 @@ impl Matcher {
         self.matches_message(&view) && self.matches_fields(line)
     }
 
-    fn looks_inside(&self) -> bool {
+    /// Whether a line's level does not decide alone. (The service does not either, unless [`Matcher::for_any_service`].)
+    #[must_use]
+    pub fn looks_inside(&self) -> bool {
         !self.services.is_empty() || self.trace_id.is_some() || self.reads_message() || !self.fields.is_empty()
     }
 
@@ -140,6 +151,13 @@ impl Matcher {
         &self.texts
     }
 
+    /// Lists of decoded texts, in lower case as far as ASCII goes: of each list at least one text occurs in the message of every
+    /// matching record, once that is lower-cased the same way. What a text filter is asked for besides.
+    #[must_use]
+    pub fn text_clauses(&self) -> &[Vec<Vec<u8>>] {
+        &self.clauses
+    }
+
     /// The trace asked for, as lines carry it.
     #[must_use]
     pub fn trace_id(&self) -> Option<&str> {
@@ -162,6 +180,34 @@ impl Matcher {
 /// What a line of `level` holds around the level's name. (So may an attribute: lines that were found are looked at whole.)
 fn level_needle(level: Level) -> Needle {
     Needle::exact(format!("\",\"level\":\"{level}\",\"service\":\"").as_bytes())
+}
+
+/// A regular expression, and what its matches contain.
+struct CompiledRegex {
+    regex: Regex,
+    /// See [`Matcher::text_clauses`].
+    clauses: Vec<Vec<Vec<u8>>>,
+    /// What every line with a match holds.
+    ahead: Option<Needle>,
+}
+
+impl CompiledRegex {
+    fn new(pattern: &str) -> Result<Self, Error> {
+        let regex = compile_regex(pattern)?;
+        // It compiled, with the same settings.
+        let Ok(hir) = ParserBuilder::new().nest_limit(REGEX_NESTING).build().parse(pattern) else {
+            return Ok(Self { regex, clauses: Vec::new(), ahead: None });
+        };
+        let (kept, lowered) = (clauses(&hir, Case::Kept), clauses(&hir, Case::Lowered));
+        // The letters as they are are found faster; short texts are in every other line.
+        let kept = kept.first().filter(|clause| shortest(clause) >= MIN_AHEAD_BYTES);
+        let (best, is_folded) = (kept.or(lowered.first()), kept.is_none());
+        let ahead = best.and_then(|clause| {
+            let escaped = |text: &Vec<u8>| std::str::from_utf8(text).ok().map(line::escaped);
+            Needle::any(&clause.iter().map(escaped).collect::<Option<Vec<_>>>()?, is_folded)
+        });
+        Ok(Self { regex, clauses: lowered, ahead })
+    }
 }
 
 fn compile_regex(pattern: &str) -> Result<Regex, Error> {

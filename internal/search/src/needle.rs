@@ -1,3 +1,4 @@
+use aho_corasick::{AhoCorasick, AhoCorasickBuilder};
 use memchr::{memchr_iter, memchr2_iter, memmem};
 
 /// Bytes that a matching line holds for certain, looked for before anything is parsed.
@@ -7,6 +8,8 @@ pub(crate) enum Needle {
     Exact(Box<memmem::Finder<'static>>),
     /// Whatever the case of ASCII letters.
     Folded(Folded),
+    /// One of several, and how long the shortest is.
+    Any(Box<AhoCorasick>, usize),
 }
 
 /// Bytes looked for whatever the case of ASCII letters: by their rarest byte, then whole.
@@ -25,19 +28,35 @@ impl Needle {
         Self::Folded(Folded::new(bytes))
     }
 
+    /// One of `texts`, whatever the case of ASCII letters if `is_folded`; `None` for none, or an empty one, or when they are
+    /// too large to be looked for at once.
+    pub(crate) fn any(texts: &[Vec<u8>], is_folded: bool) -> Option<Self> {
+        let shortest = texts.iter().map(Vec::len).min().filter(|length| *length > 0)?;
+        match texts {
+            [text] if is_folded => Some(Self::folded(text)),
+            [text] => Some(Self::exact(text)),
+            texts => {
+                let built = AhoCorasickBuilder::new().ascii_case_insensitive(is_folded).build(texts).ok()?;
+                Some(Self::Any(Box::new(built), shortest))
+            }
+        }
+    }
+
     /// Where it stands first in `text`.
     pub(crate) fn find(&self, text: &[u8]) -> Option<usize> {
         match self {
             Self::Exact(finder) => finder.find(text),
             Self::Folded(folded) => folded.find(text),
+            Self::Any(any, _) => any.find(text).map(|found| found.start()),
         }
     }
 
-    /// How much looking for it is worth: long and exact is best.
+    /// How much looking for it is worth: long and exact is best, and one is better than several.
     pub(crate) fn weight(&self) -> usize {
         match self {
             Self::Exact(finder) => finder.needle().len() * 2,
             Self::Folded(folded) => folded.lower.len(),
+            Self::Any(_, shortest) => *shortest,
         }
     }
 }
@@ -90,6 +109,20 @@ mod tests {
         fn folded_needles_are_found_where_a_plain_search_finds_them(text in "[aAbBxX.\u{e4}]{0,30}", needle in "[aAbBxX.]{0,4}") {
             let naive = text.to_ascii_lowercase().find(&needle.to_ascii_lowercase());
             prop_assert_eq!(Needle::folded(needle.as_bytes()).find(text.as_bytes()), naive);
+        }
+
+        #[test]
+        fn one_of_several_is_found_where_a_plain_search_finds_one(
+            text in "[abAB\u{e4}]{0,30}", needles in proptest::collection::vec("[abAB\u{e4}]{1,4}", 1..5), is_folded: bool,
+        ) {
+            let fold = |text: &str| if is_folded { text.to_ascii_lowercase() } else { text.to_owned() };
+            let is_there = needles.iter().any(|needle| fold(&text).contains(&fold(needle)));
+            let texts: Vec<Vec<u8>> = needles.iter().map(|needle| needle.clone().into_bytes()).collect();
+            let found = Needle::any(&texts, is_folded).unwrap().find(text.as_bytes());
+            prop_assert_eq!(found.is_some(), is_there);
+            if let Some(at) = found {
+                prop_assert!(needles.iter().any(|needle| fold(&text[at..]).starts_with(&fold(needle))));
+            }
         }
     }
 }

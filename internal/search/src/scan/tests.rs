@@ -102,7 +102,15 @@ fn filter() -> impl Strategy<Value = Filter> {
         prop::collection::vec(text(3), 0..2),
         prop::option::weighted(
             0.2,
-            prop_oneof![Just("n+a".to_owned()), Just("^\\\\".to_owned()), Just("ä|\n".to_owned())],
+            prop_oneof![
+                Just("n+a".to_owned()),
+                Just("^\\\\".to_owned()),
+                Just("ä|\n".to_owned()),
+                Just("(?i)na|\"ä".to_owned()),
+                Just("[nN]a?[\\\\\"]".to_owned()),
+                Just("(?i:Ä)N*(a|\t)".to_owned()),
+                Just("(nan|aNa|0u)".to_owned()),
+            ],
         ),
         prop::option::weighted(0.2, prop_oneof![Just("t\"1".to_owned()), Just("t2".to_owned())]),
         prop::collection::vec(field, 0..2),
