@@ -1,4 +1,4 @@
-use std::cell::RefCell;
+use std::cell::{Cell, RefCell};
 
 use libdeflater::Decompressor;
 use loglake_model::{Level, Window};
@@ -6,7 +6,7 @@ use loglake_model::{Level, Window};
 use crate::encoder::{Block, Scratch};
 use crate::profile::TimeProfile;
 use crate::text_filter::GramMap;
-use crate::{Codec, Error, Libdeflate, MAX_RAW_BLOCK_BYTES, member};
+use crate::{BLOCK_TARGET_BYTES, Codec, Error, Libdeflate, MAX_RAW_BLOCK_BYTES, MAX_STORED_BLOCK_BYTES, member};
 
 /// What the directory says of a block.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -27,6 +27,14 @@ pub struct BlockRow {
     pub levels: [u32; Level::COUNTED],
     /// CRC-32C of the member's stored bytes.
     pub checksum: u32,
+}
+
+impl BlockRow {
+    /// Whether `member` are the bytes that the row was written for. What is not must not be kept anywhere.
+    #[must_use]
+    pub fn is_intact(&self, member: &[u8]) -> bool {
+        member.len() == self.length as usize && crc32c::crc32c(member) == self.checksum
+    }
 }
 
 /// A block, compressed and filtered, ready to be put into a chunk by [`crate::ChunkBuilder::push`].
@@ -91,9 +99,13 @@ impl EncodedBlock {
     }
 }
 
+/// How many bytes of lines a thread keeps at the most: blocks of the usual size.
+const MAX_KEPT_BYTES: usize = 2 * BLOCK_TARGET_BYTES;
+
 thread_local! {
     static SCRATCH: RefCell<(Libdeflate, Scratch)> = RefCell::new((Libdeflate::hot(), Scratch::default()));
     static INFLATE: RefCell<Decompressor> = RefCell::new(Decompressor::new());
+    static LINES: Cell<Vec<u8>> = const { Cell::new(Vec::new()) };
 }
 
 /// Compresses (with libdeflate at level 1) and filters a block: whole canonical lines with their ids ([`loglake_model::line`]),
@@ -124,6 +136,40 @@ pub fn encode_block_with(lines: &[u8], window: Window, codec: &mut dyn Codec) ->
 /// # Errors
 /// [`Error::Corrupt`] with the block's offset for everything that is not exactly what was written.
 pub fn decode_block(row: &BlockRow, member: &[u8]) -> Result<Vec<u8>, Error> {
+    let deflated = check(row, member)?;
+    let mut lines = vec![0_u8; row.raw_length as usize];
+    inflate(row, deflated, &mut lines)?;
+    Ok(lines)
+}
+
+/// Does `work` with the lines of a block, as [`decode_block`] gives them, in memory that the thread keeps for the next one: it
+/// need not be asked for, and zeroed, a block.
+///
+/// # Errors
+/// As [`decode_block`].
+pub fn decode_block_with<T>(row: &BlockRow, member: &[u8], work: impl FnOnce(&[u8]) -> T) -> Result<T, Error> {
+    let deflated = check(row, member)?;
+    // Taken, so that `work` may do the same.
+    let mut buffer = LINES.take();
+    let length = row.raw_length as usize;
+    if buffer.len() < length {
+        buffer.resize(length, 0);
+    }
+    let done = inflate(row, deflated, &mut buffer[..length]).map(|()| work(&buffer[..length]));
+    if buffer.len() <= MAX_KEPT_BYTES {
+        LINES.set(buffer);
+    }
+    done
+}
+
+/// What a member holds deflated, and what its lines must be.
+struct Deflated<'a> {
+    bytes: &'a [u8],
+    crc32: u32,
+}
+
+/// Compares what is stored with what the directory says.
+fn check<'a>(row: &BlockRow, member: &'a [u8]) -> Result<Deflated<'a>, Error> {
     let corrupt = |what| Error::Corrupt { offset: row.offset, what };
     if member.len() != row.length as usize {
         return Err(corrupt("a block has another length than the directory says"));
@@ -134,13 +180,16 @@ pub fn decode_block(row: &BlockRow, member: &[u8]) -> Result<Vec<u8>, Error> {
     if row.raw_length as usize > MAX_RAW_BLOCK_BYTES {
         return Err(corrupt("a block claims more lines than one may hold"));
     }
-    let (deflated, crc32, length) = member::split_data(member).ok_or(corrupt("a block is not a gzip member"))?;
+    let (bytes, crc32, length) = member::split_data(member).ok_or(corrupt("a block is not a gzip member"))?;
     if length != row.raw_length {
         return Err(corrupt("a block holds another length than the directory says"));
     }
-    let mut lines = vec![0_u8; row.raw_length as usize];
-    match INFLATE.with_borrow_mut(|inflate| inflate.deflate_decompress(deflated, &mut lines)) {
-        Ok(written) if written == lines.len() && libdeflater::crc32(&lines) == crc32 => Ok(lines),
-        _ => Err(corrupt("a block does not inflate to its lines")),
+    Ok(Deflated { bytes, crc32 })
+}
+
+fn inflate(row: &BlockRow, deflated: Deflated<'_>, lines: &mut [u8]) -> Result<(), Error> {
+    match INFLATE.with_borrow_mut(|inflate| inflate.deflate_decompress(deflated.bytes, lines)) {
+        Ok(written) if written == lines.len() && libdeflater::crc32(lines) == deflated.crc32 => Ok(()),
+        _ => Err(Error::Corrupt { offset: row.offset, what: "a block does not inflate to its lines" }),
     }
 }

@@ -94,6 +94,10 @@ impl Filter {
                 section.get(range.clone()).is_none_or(|fingerprints| shape.may_hold(fingerprints, key))
             }
         });
-        traces && section.get(self.text.clone()).is_none_or(|bits| text_filter::holds_all(bits, probe.grams()))
+        traces
+            && section.get(self.text.clone()).is_none_or(|bits| {
+                let holds_one = |texts: &Vec<Vec<u32>>| texts.iter().any(|grams| text_filter::holds_all(bits, grams));
+                text_filter::holds_all(bits, probe.grams()) && probe.choices().iter().all(holds_one)
+            })
     }
 }

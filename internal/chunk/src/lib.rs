@@ -115,6 +115,7 @@
 
 mod block;
 mod codec;
+mod contents;
 mod cursor;
 mod directory;
 mod encoder;
@@ -139,8 +140,9 @@ mod unescape;
 mod walk;
 mod writer;
 
-pub use block::{BlockRow, EncodedBlock, decode_block, encode_block, encode_block_with};
+pub use block::{BlockRow, EncodedBlock, decode_block, decode_block_with, encode_block, encode_block_with};
 pub use codec::{Codec, Libdeflate};
+pub use contents::Contents;
 pub use encoder::Encoder;
 pub use error::Error;
 pub use head::{ChunkHead, Source};

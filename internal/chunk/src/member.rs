@@ -54,8 +54,9 @@ pub(crate) fn write_empty(out: &mut Vec<u8>, id: [u8; 2], payload: &[u8]) {
 
 /// The payload of the empty members that fill `stored`, all called `id`. `at` is where in the object `stored` begins.
 pub(crate) fn read_empty(stored: &[u8], id: [u8; 2], at: u64) -> Result<Vec<u8>, Error> {
-    // The payload is shorter than what holds it, so the allocation is bounded by bytes that are here.
-    let mut payload = Vec::with_capacity(stored.len());
+    // Exactly what members as long as can be would carry: bounded by bytes that are here, and nothing to give back.
+    let members = stored.len().div_ceil(MAX_PAYLOAD_BYTES + EMPTY_BYTES);
+    let mut payload = Vec::with_capacity(stored.len().saturating_sub(members * EMPTY_BYTES));
     let mut rest = stored;
     while !rest.is_empty() {
         let (part, after) = read_one(rest, id).ok_or(Error::Corrupt {

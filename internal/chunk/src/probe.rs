@@ -4,6 +4,8 @@ use crate::{MAX_PROBE_GRAMS, hash};
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Probe {
     grams: Vec<u32>,
+    /// Of each list the grams of at least one text.
+    choices: Vec<Vec<Vec<u32>>>,
     trace: Option<u64>,
 }
 
@@ -28,17 +30,42 @@ impl Probe {
         grams.sort_unstable();
         grams.dedup();
         grams.truncate(MAX_PROBE_GRAMS);
-        Self { grams, trace: trace_id.map(hash::trace_key) }
+        Self { grams, choices: Vec::new(), trace: trace_id.map(hash::trace_key) }
+    }
+
+    /// The same probe for records that moreover have, of each list of `choices`, at least one text in their message or one of
+    /// their attributes' values, whatever the case of ASCII letters. A list with a text of fewer than
+    /// [`Probe::MIN_NEEDLE_BYTES`] bytes prunes nothing.
+    #[must_use]
+    pub fn and_any_of(mut self, choices: &[Vec<Vec<u8>>]) -> Self {
+        for choice in choices {
+            if choice.iter().any(|text| text.len() < Self::MIN_NEEDLE_BYTES) {
+                continue;
+            }
+            match choice.as_slice() {
+                [] => {}
+                [text] => self.grams.extend(Self::new(&[text], None).grams),
+                texts => self.choices.push(texts.iter().map(|text| Self::new(&[text], None).grams).collect()),
+            }
+        }
+        self.grams.sort_unstable();
+        self.grams.dedup();
+        self.grams.truncate(MAX_PROBE_GRAMS);
+        self
     }
 
     /// Whether it prunes nothing at all.
     #[must_use]
     pub fn is_empty(&self) -> bool {
-        self.grams.is_empty() && self.trace.is_none()
+        self.grams.is_empty() && self.choices.is_empty() && self.trace.is_none()
     }
 
     pub(crate) fn grams(&self) -> &[u32] {
         &self.grams
+    }
+
+    pub(crate) fn choices(&self) -> &[Vec<Vec<u32>>] {
+        &self.choices
     }
 
     pub(crate) fn trace_key(&self) -> Option<u64> {

@@ -1,5 +1,6 @@
 use bytes::Bytes;
 
+use crate::contents::Contents;
 use crate::directory::Directory;
 use crate::filter::Filter;
 use crate::locator::{LOCATOR_BYTES, Locator};
@@ -9,7 +10,7 @@ use crate::{BlockRow, ChunkHead, Error, MAX_FOOTER_BYTES, Probe, Source, Totals,
 /// A chunk's footer, read and checked: what the chunk holds, where, and what it cannot hold.
 #[derive(Clone, Debug)]
 pub struct Footer {
-    directory: Directory,
+    contents: Contents,
     /// The section of block filters, and each block's part of it.
     block_section: Vec<u8>,
     block_filters: Vec<Filter>,
@@ -73,37 +74,43 @@ impl Footer {
                 Some(filter.map_err(|what| Error::Corrupt { offset: locator.sections[1].offset, what })?)
             }
         };
-        Ok(Self { directory, block_section, block_filters, chunk_section, chunk_filter })
+        Ok(Self { contents: Contents { directory }, block_section, block_filters, chunk_section, chunk_filter })
+    }
+
+    /// The part of it without filters.
+    #[must_use]
+    pub fn contents(&self) -> &Contents {
+        &self.contents
     }
 
     /// Whose records the chunk holds, and from when.
     #[must_use]
     pub fn head(&self) -> &ChunkHead {
-        &self.directory.head
+        self.contents.head()
     }
 
     /// Where they came from.
     #[must_use]
     pub fn source(&self) -> &Source {
-        &self.directory.source
+        self.contents.source()
     }
 
     /// The blocks, in the order of their offsets.
     #[must_use]
     pub fn blocks(&self) -> &[BlockRow] {
-        &self.directory.rows
+        self.contents.blocks()
     }
 
     /// What all blocks hold together.
     #[must_use]
     pub fn totals(&self) -> &Totals {
-        &self.directory.totals
+        self.contents.totals()
     }
 
     /// Records by level in sixtieths of the window.
     #[must_use]
     pub fn profile(&self) -> &TimeProfile {
-        &self.directory.profile
+        self.contents.profile()
     }
 
     /// Whether any record of the chunk may be what `probe` looks for. `false` is certain.
@@ -124,18 +131,8 @@ impl Footer {
     /// The memory it holds, in bytes, for caches.
     #[must_use]
     pub fn memory_bytes(&self) -> usize {
-        let directory = &self.directory;
-        let inputs = match &directory.source {
-            Source::Log { .. } => 0,
-            Source::Job { inputs } => inputs.iter().map(|input| input.capacity() + size_of::<String>()).sum(),
-        };
-        size_of::<Self>()
-            + inputs
-            + directory.head.tenant.as_str().len()
-            + directory.head.service.as_str().len()
-            + directory.rows.capacity() * size_of::<BlockRow>()
-            + directory.filters.capacity() * size_of::<std::ops::Range<u32>>()
-            + directory.profile.memory_bytes()
+        size_of::<Self>() - size_of::<Contents>()
+            + self.contents.memory_bytes()
             + self.block_section.capacity()
             + self.block_filters.capacity() * size_of::<Filter>()
             + self.chunk_section.capacity()

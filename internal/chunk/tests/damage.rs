@@ -6,7 +6,7 @@ mod common;
 
 use bytes::Bytes;
 use common::{build, read, realistic};
-use loglake_chunk::{Error, FORMAT_VERSION, Footer};
+use loglake_chunk::{Contents, Error, FORMAT_VERSION, Footer};
 
 fn check(damaged: Vec<u8>, good: &[Vec<u8>], what: &str) {
     match read(&Bytes::from(damaged)) {
@@ -40,6 +40,41 @@ fn every_truncation_and_extension_is_corrupt() {
     for extra in [&b"\0"[..], b"\n", &[0; 200], &chunk.bytes] {
         check([&chunk.bytes, extra].concat(), &lines, "longer");
     }
+}
+
+#[test]
+fn the_directory_alone_is_read_off_the_end_whole_or_not_at_all() {
+    let (chunk, _) = build(&[realistic(3, 0), realistic(2, 3)]);
+    let (offset, length) = (chunk.footer_offset, chunk.bytes.len() as u64);
+    let footer = Footer::of_chunk(&chunk.bytes).unwrap();
+    let told = |contents: &Contents| {
+        let of = (contents.head().clone(), contents.source().clone(), contents.blocks().to_vec());
+        (of, *contents.totals(), contents.profile().clone())
+    };
+    let mut shortest = None;
+    for cut in 0..=chunk.bytes.len() - Footer::LOCATOR_BYTES {
+        let tail = &chunk.bytes[cut..];
+        if let Some(contents) = Contents::parse(tail, offset, length).unwrap() {
+            assert_eq!(told(&contents), told(footer.contents()));
+            shortest = Some(cut);
+        } else {
+            assert!(cut as u64 > offset, "{cut}");
+        }
+    }
+    let tail = &chunk.bytes[shortest.unwrap()..];
+    for at in 0..tail.len() {
+        let mut damaged = tail.to_vec();
+        damaged[at] ^= 1;
+        match Contents::parse(&damaged, offset, length) {
+            // What says where other sections are is under the locator's checksum, too.
+            Err(Error::Corrupt { .. }) => {}
+            other => panic!("byte {at}: {other:?}"),
+        }
+    }
+    for (offset, length) in [(offset + 1, length), (offset, length + 1), (offset, 5)] {
+        assert!(matches!(Contents::parse(tail, offset, length), Err(Error::Corrupt { .. })), "{offset} {length}");
+    }
+    assert!(matches!(Contents::parse(&[], offset, length), Err(Error::Corrupt { .. })));
 }
 
 #[test]

@@ -90,6 +90,10 @@ proptest! {
                 for needle in values.iter().flat_map(|value| needles(value)) {
                     let probe = Probe::new(&[&needle], None);
                     prop_assert!(footer.may_match(&probe) && footer.block_may_match(at, &probe), "{:?}", String::from_utf8_lossy(&needle));
+                    // As one of several, whatever the others are.
+                    let choices = [vec![b"quite another text".to_vec(), needle.clone()], vec![needle]];
+                    let probe = Probe::new(&[], None).and_any_of(&choices);
+                    prop_assert!(footer.may_match(&probe) && footer.block_may_match(at, &probe));
                 }
             }
         }
@@ -223,6 +227,13 @@ fn values_that_are_left_out_are_pruned_and_short_needles_are_not() {
         "escaped in the line, plain in the needle"
     );
     assert!(!footer.may_match(&Probe::new(&[b"Connection", b"disconnection"], None)), "all needles must occur");
+    let one_of = |texts: &[&str]| {
+        Probe::new(&[], None).and_any_of(&[texts.iter().map(|text| text.as_bytes().to_vec()).collect()])
+    };
+    assert!(!footer.may_match(&one_of(&["only in tags", "b7ad6b7169203331"])), "none of them occurs");
+    assert!(!footer.may_match(&one_of(&["disconnection"])));
+    assert!(footer.may_match(&one_of(&["only in tags", "C:\\users\\U"])), "one is enough");
+    assert!(footer.may_match(&one_of(&["only in tags", "zzzz"])) && one_of(&[]).is_empty(), "short ones may occur");
     assert!(
         footer.block_may_match(99, &Probe::new(&[b"disconnection"], None)),
         "of a block that is not there nothing is known"
