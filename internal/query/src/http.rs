@@ -2,6 +2,7 @@
 
 mod answers;
 mod connections;
+mod head_watch;
 mod home;
 mod routes;
 mod tracing_layer;
