@@ -17,6 +17,7 @@ mod budget;
 mod build;
 mod collect;
 mod config;
+mod counts;
 mod error;
 mod flush;
 mod flush_client;

@@ -6,15 +6,17 @@ use std::time::Duration;
 use futures_util::{StreamExt as _, stream};
 use loglake_api::internal::v1::tail_service_server::TailService;
 use loglake_api::internal::v1::{
-    Coverage, Rows, ServiceCount, ServicesRequest, ServicesResponse, TailRequest, TailResponse, Want, tail_response,
+    CountsRequest, CountsResponse, Coverage, Rows, ServiceCount, ServicesRequest, ServicesResponse, StepCount,
+    TailRequest, TailResponse, Want, tail_response,
 };
 use loglake_auth::internal::{self, InternalKey};
 use loglake_model::{RecordId, TenantId, TimeRange};
-use loglake_search::Filter;
+use loglake_search::{Filter, Steps};
 use tokio::time::Instant;
 use tokio_stream::Stream;
 use tonic::{Request, Response, Status};
 
+use crate::counts::CountQuery;
 use crate::scan::TailQuery;
 use crate::shared::Shared;
 use crate::tail::TailView;
@@ -25,7 +27,7 @@ const REACH: Duration = Duration::from_secs(1);
 const ROWS_BYTES: usize = 1 << 20;
 /// Partitions that one call may ask for.
 const MAX_WANTS: usize = 10_000;
-/// Rows a partition that one call may ask for.
+/// Rows, or counts, a partition that one call may ask for.
 const MAX_LIMIT: u32 = 100_000;
 
 /// Serves the un-flushed rows of this processor's partitions to queries that prove themselves.
@@ -69,6 +71,12 @@ impl Tails {
         (coverage, is_covered.then_some(view))
     }
 
+    /// The same of all `wants`, which are waited for side by side, in their order.
+    async fn views(&self, wants: Vec<Want>, incarnation: u32) -> Result<Vec<(Coverage, Option<TailView>)>, Status> {
+        let wants = stream::iter(Self::checked_wants(wants)?);
+        Ok(wants.map(|want| async move { self.view(&want, incarnation).await }).buffered(64).collect().await)
+    }
+
     fn checked_wants(wants: Vec<Want>) -> Result<Vec<Want>, Status> {
         if wants.len() > MAX_WANTS {
             return Err(Status::invalid_argument(format!("at most {MAX_WANTS} partitions")));
@@ -103,12 +111,7 @@ impl Tails {
         });
         let incarnation = request.incarnation;
         let mut answers = Vec::new();
-        let views: Vec<_> = stream::iter(Self::checked_wants(request.wants)?)
-            .map(|want| async move { self.view(&want, incarnation).await })
-            .buffered(64)
-            .collect()
-            .await;
-        for (mut coverage, view) in views {
+        for (mut coverage, view) in self.views(request.wants, incarnation).await? {
             let partition = coverage.partition;
             let Some(view) = view else {
                 answers.push(TailResponse { kind: Some(tail_response::Kind::Coverage(coverage)) });
@@ -139,6 +142,51 @@ impl Tails {
             }
         }
         Ok(answers)
+    }
+
+    async fn count_steps(&self, request: Request<CountsRequest>) -> Result<CountsResponse, Status> {
+        let tenant = self.tenant(&request, &request.get_ref().tenant)?;
+        let request = request.into_inner();
+        let invalid = |what: String| Status::invalid_argument(what);
+        let filter: Filter =
+            serde_json::from_str(&request.filter_json).map_err(|error| invalid(format!("filter_json: {error}")))?;
+        let matcher = filter.compile().map_err(|error| invalid(format!("filter_json: {error}")))?;
+        let limit = request.limit.clamp(1, MAX_LIMIT) as usize;
+        let query = Arc::new(CountQuery {
+            tenant,
+            matcher,
+            services: filter.services,
+            range: TimeRange::new(request.start_ns, request.end_ns)
+                .ok_or_else(|| invalid("end_ns lies before start_ns".to_owned()))?,
+            steps: Steps::of(request.step_ns).unwrap_or(Steps::ONE),
+            by_service: request.by_service,
+            limit,
+        });
+        let mut response = CountsResponse::default();
+        for (mut coverage, view) in self.views(request.wants, request.incarnation).await? {
+            let partition = coverage.partition;
+            if let Some(view) = view {
+                let query = Arc::clone(&query);
+                let counted = self
+                    .shared
+                    .compute(move || query.count(&view.messages))
+                    .await
+                    .map_err(|error| Status::internal(format!("counting the tail: {error}")))?;
+                coverage.scanned = counted.scanned;
+                // The whole answer is one message.
+                coverage.truncated = counted.is_truncated || response.counts.len() + counted.tally.len() > limit;
+                if !coverage.truncated {
+                    response.counts.extend(counted.tally.iter().map(|(service, step_ns, levels)| StepCount {
+                        partition,
+                        service: service.to_owned(),
+                        step_ns,
+                        levels: levels.to_vec(),
+                    }));
+                }
+            }
+            response.coverages.push(coverage);
+        }
+        Ok(response)
     }
 
     async fn count(&self, request: Request<ServicesRequest>) -> Result<ServicesResponse, Status> {
@@ -199,6 +247,13 @@ impl TailService for Tails {
     async fn services(&self, request: Request<ServicesRequest>) -> Result<Response<ServicesResponse>, Status> {
         let started = Instant::now();
         let answer = self.count(request).await;
+        self.observe(started, &answer);
+        answer.map(Response::new)
+    }
+
+    async fn counts(&self, request: Request<CountsRequest>) -> Result<Response<CountsResponse>, Status> {
+        let started = Instant::now();
+        let answer = self.count_steps(request).await;
         self.observe(started, &answer);
         answer.map(Response::new)
     }

@@ -9,7 +9,7 @@ use std::time::Duration;
 
 use async_trait::async_trait;
 use loglake_api::internal::v1::tail_service_client::TailServiceClient;
-use loglake_api::internal::v1::{Coverage, ServicesRequest, TailRequest, Want, tail_response};
+use loglake_api::internal::v1::{CountsRequest, Coverage, ServicesRequest, TailRequest, Want, tail_response};
 use loglake_auth::internal::{self, InternalKey};
 use loglake_auth::keys::ClusterSecret;
 use loglake_batch::{BatchBuilder, Origin};
@@ -242,6 +242,18 @@ fn request(want: Want) -> TailRequest {
     }
 }
 
+fn count_request(want: Want) -> CountsRequest {
+    CountsRequest {
+        tenant: "t".to_owned(),
+        wants: vec![want],
+        filter_json: "{}".to_owned(),
+        start_ns: TimeRange::ALL.start_ns(),
+        end_ns: TimeRange::ALL.end_ns(),
+        limit: 100,
+        ..CountsRequest::default()
+    }
+}
+
 /// Asks with `header` for proof.
 async fn ask(
     tail: SocketAddr,
@@ -454,6 +466,45 @@ async fn a_revoked_partition_is_served_no_more() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
+async fn counts_are_of_the_records_that_rows_would_be_of() {
+    let world = World::new();
+    let running = world.start(Troubled::of(&world.broker), Duration::from_secs(3600)).await;
+    running.ready().await;
+    for _ in 0..10 {
+        world.send(0).await;
+    }
+    // The record at an offset is of that nanosecond.
+    let want = Want { partition: 0, from: 2, until: 10 };
+    let count = async |request: CountsRequest| {
+        let mut client = TailServiceClient::connect(format!("http://{}", running.tail)).await.unwrap();
+        let mut request = tonic::Request::new(request);
+        let header = key(SECRET).sign(&id("t"), SystemClock.now_ns());
+        request.metadata_mut().insert(internal::HEADER, header.parse().unwrap());
+        let answer = client.counts(request).await.unwrap().into_inner();
+        let counts = answer.counts.into_iter().map(|count| (count.service, count.step_ns, count.levels[0]));
+        (answer.coverages[0], counts.collect::<Vec<_>>())
+    };
+    let of = |service: &str, step_ns, count| (service.to_owned(), step_ns, count);
+    let all = count_request(want);
+    let (coverage, counts) = count(all.clone()).await;
+    assert_eq!((coverage.held, coverage.position, coverage.scanned, coverage.truncated), (true, 10, 8, false));
+    assert_eq!(counts, [of("", 0, 8)]);
+    let stepped = CountsRequest { step_ns: 3, by_service: true, ..all.clone() };
+    let (_, counts) = count(stepped.clone()).await;
+    assert_eq!(counts, [of("api", 0, 1), of("api", 3, 3), of("api", 6, 3), of("api", 9, 1)]);
+    let (coverage, counts) = count(CountsRequest { limit: 3, ..stepped.clone() }).await;
+    assert!(coverage.truncated && counts.is_empty());
+    let filter_json = r#"{"contains":["0/7."]}"#.to_owned();
+    assert_eq!(count(CountsRequest { filter_json, ..stepped.clone() }).await.1, [of("api", 6, 1)]);
+    let filter_json = r#"{"services":["web"]}"#.to_owned();
+    assert_eq!(count(CountsRequest { filter_json, ..all.clone() }).await.1, []);
+    assert_eq!(count(CountsRequest { start_ns: 4, end_ns: 6, ..all.clone() }).await.1, [of("", 0, 2)]);
+    let (coverage, counts) = count(CountsRequest { incarnation: 5, ..all }).await;
+    assert!(!coverage.held && counts.is_empty());
+    running.stop().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
 async fn only_roles_of_the_same_cluster_are_answered() {
     const MINUTE_NS: i64 = 60_000_000_000;
     let world = World::new();
@@ -487,7 +538,10 @@ async fn only_roles_of_the_same_cluster_are_answered() {
         if let Some(header) = header {
             request.metadata_mut().insert(internal::HEADER, header.parse().unwrap());
         }
+        let mut counts = tonic::Request::new(count_request(want));
+        *counts.metadata_mut() = request.metadata().clone();
         assert_eq!(client.services(request).await.unwrap_err().code(), code, "{why}");
+        assert_eq!(client.counts(counts).await.unwrap_err().code(), code, "{why}");
     }
     check(want, &running.ask(want).await.1);
     running.stop().await;

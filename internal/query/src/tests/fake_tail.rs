@@ -5,12 +5,13 @@ use std::sync::atomic::{AtomicU64, Ordering};
 
 use loglake_api::internal::v1::tail_service_server::{TailService, TailServiceServer};
 use loglake_api::internal::v1::{
-    Coverage, Rows, ServiceCount, ServicesRequest, ServicesResponse, TailRequest, TailResponse, Want, tail_response,
+    CountsRequest, CountsResponse, Coverage, Rows, ServiceCount, ServicesRequest, ServicesResponse, StepCount,
+    TailRequest, TailResponse, Want, tail_response,
 };
 use loglake_auth::internal::{self, InternalKey};
 use loglake_batch::LogBatch;
 use loglake_broker::{MemoryBroker, Reader as _};
-use loglake_model::{RecordId, line};
+use loglake_model::{Level, RecordId, line};
 use loglake_search::Filter;
 use parking_lot::Mutex;
 use tokio::net::TcpListener;
@@ -42,6 +43,8 @@ pub(super) struct FakeTail {
     pub(super) calls: AtomicU64,
     /// Adds a row of another tenant to each answer, without its being asked for.
     pub(super) forged: Mutex<Option<Vec<u8>>>,
+    /// Moves a count by so much out of its place.
+    pub(super) forged_count: Mutex<Option<i64>>,
 }
 
 impl FakeTail {
@@ -53,6 +56,7 @@ impl FakeTail {
             claims: Mutex::default(),
             calls: AtomicU64::new(0),
             forged: Mutex::default(),
+            forged_count: Mutex::default(),
         });
         let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
         let address = format!("http://{}", listener.local_addr().unwrap());
@@ -161,6 +165,43 @@ impl TailService for FakeTail {
                     }
                 }
             }
+        }
+        Ok(Response::new(response))
+    }
+    async fn counts(&self, request: Request<CountsRequest>) -> Result<Response<CountsResponse>, Status> {
+        self.check(&request, &request.get_ref().tenant, request.get_ref().incarnation);
+        let request = request.into_inner();
+        let filter = serde_json::from_str::<Filter>(&request.filter_json).unwrap();
+        let matcher = filter.compile().unwrap();
+        let mut response = CountsResponse::default();
+        for want in &request.wants {
+            let mut coverage = self.coverage(want);
+            let mut counts = Vec::new();
+            for (_, batch) in self.batches(want).await {
+                if batch.tenant().as_str() != request.tenant {
+                    continue;
+                }
+                for group in batch.groups() {
+                    for record in group.records() {
+                        let at = record.timestamp_ns;
+                        if (request.start_ns..request.end_ns).contains(&at) && matcher.matches(record.line) {
+                            let mut levels = vec![0; Level::COUNTED];
+                            levels[Level::slot(line::level_of(record.line))] = 1;
+                            let step_ns = if request.step_ns == 0 { 0 } else { at - at.rem_euclid(request.step_ns) };
+                            let service = if request.by_service { group.service().to_string() } else { String::new() };
+                            counts.push(StepCount { partition: want.partition, service, step_ns, levels });
+                        }
+                    }
+                }
+            }
+            coverage.truncated = counts.len() > request.limit as usize;
+            response.coverages.push(coverage);
+            response.counts.extend(counts);
+        }
+        if let Some(count) = response.counts.first_mut()
+            && let Some(forged) = *self.forged_count.lock()
+        {
+            count.step_ns += forged;
         }
         Ok(Response::new(response))
     }

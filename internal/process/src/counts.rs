@@ -1,0 +1,59 @@
+//! Counts rows in messages held in memory.
+
+use std::sync::Arc;
+
+use loglake_model::{Level, Service, TenantId, TimeRange, line};
+use loglake_search::{Counter, Matcher, Steps, Tally};
+
+use crate::held::Held;
+
+/// What a query counts in a partition's tail.
+pub(crate) struct CountQuery {
+    pub(crate) tenant: TenantId,
+    pub(crate) matcher: Matcher,
+    pub(crate) services: Vec<Service>,
+    pub(crate) range: TimeRange,
+    pub(crate) steps: Steps,
+    /// Tell services apart.
+    pub(crate) by_service: bool,
+    /// The most pairs of service and step.
+    pub(crate) limit: usize,
+}
+
+/// What was counted.
+#[derive(Debug, Default)]
+pub(crate) struct Counted {
+    pub(crate) tally: Tally,
+    /// There would be more pairs than asked for: the tally is of no use.
+    pub(crate) is_truncated: bool,
+    /// Records looked at.
+    pub(crate) scanned: u64,
+}
+
+impl CountQuery {
+    /// Counts in `messages`, which are all of one partition.
+    pub(crate) fn count(&self, messages: &[Arc<Held>]) -> Counted {
+        let mut counted = Counted::default();
+        let batches = messages.iter().filter_map(|held| held.batch.as_ref().ok());
+        for batch in batches.filter(|batch| batch.tenant() == self.tenant.name()) {
+            for group in batch.groups() {
+                if !self.services.is_empty() && !self.services.contains(group.service()) {
+                    continue;
+                }
+                let service = if self.by_service { group.service().as_str() } else { "" };
+                let mut counter = Counter::new(&mut counted.tally, service, self.steps);
+                for record in group.records() {
+                    counted.scanned += 1;
+                    if self.range.contains(record.timestamp_ns) && self.matcher.matches(record.line) {
+                        counter.add(record.timestamp_ns, Level::slot(line::level_of(record.line)));
+                    }
+                }
+            }
+            if counted.tally.len() > self.limit {
+                counted.is_truncated = true;
+                break;
+            }
+        }
+        counted
+    }
+}
