@@ -56,6 +56,7 @@ pub(crate) fn settings(config: &Config) -> loglake_query::Config {
         concurrent: usize::try_from(of.concurrent).unwrap_or(usize::MAX),
         look_ahead_bytes: of.look_ahead_bytes.as_usize(),
         footer_cache_bytes: of.footer_cache_bytes.as_usize(),
+        cache_memory_bytes: of.cache_memory_bytes.as_usize(),
         cluster: config.cluster.as_str().to_owned(),
     }
 }

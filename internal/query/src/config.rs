@@ -24,6 +24,8 @@ pub struct Config {
     pub look_ahead_bytes: usize,
     /// How many bytes of chunk footers stay in memory.
     pub footer_cache_bytes: usize,
+    /// How many bytes of stored blocks stay in memory; 0 for none.
+    pub cache_memory_bytes: usize,
     /// The name of the cluster, as the chains in the bucket carry it.
     pub cluster: String,
 }

@@ -2,17 +2,21 @@
 
 use std::sync::Arc;
 
+use futures_util::FutureExt as _;
+use futures_util::future::{BoxFuture, Shared};
 use loglake_chunk::{BlockRow, Probe};
 use loglake_model::ChunkMeta;
 use loglake_search::Matcher;
 
 use crate::Error;
+use crate::blocks::{Members, NoMembers};
 use crate::footers::NoFooter;
 use crate::missing::LOST;
 use crate::order::{Direction, Rank};
 use crate::query::Query;
 use crate::run::Run;
-use crate::shared::Shared;
+use crate::shared::Shared as Parts;
+use crate::spans::spans;
 
 /// Something closed that may hold rows.
 #[derive(Clone, Debug)]
@@ -36,7 +40,7 @@ pub(crate) enum Opened {
 
 /// What a query opens things with.
 pub(crate) struct Opener {
-    pub(crate) shared: Arc<Shared>,
+    pub(crate) shared: Arc<Parts>,
     pub(crate) query: Arc<Query>,
     /// The query's matcher without services: a chunk has one, which its footer says.
     pub(crate) matcher: Arc<Matcher>,
@@ -46,9 +50,10 @@ pub(crate) struct Opener {
 }
 
 impl Opener {
-    pub(crate) fn new(shared: Arc<Shared>, query: Arc<Query>, is_last_plan: bool) -> Self {
+    pub(crate) fn new(shared: Arc<Parts>, query: Arc<Query>, is_last_plan: bool) -> Self {
         let texts: Vec<&[u8]> = query.matcher.text_needles().iter().map(Vec::as_slice).collect();
         let probe = Probe::new(&texts, query.matcher.trace_id().map(str::as_bytes));
+        let probe = probe.and_any_of(query.matcher.text_clauses());
         let matcher = Arc::new(query.matcher.clone().for_any_service());
         Self { shared, query, matcher, probe, is_last_plan }
     }
@@ -70,17 +75,6 @@ impl Opener {
         }
     }
 
-    /// Opens it.
-    ///
-    /// # Errors
-    /// `Unavailable` when the store does not answer.
-    pub(crate) async fn open(&self, closed: Closed) -> Result<Opened, Error> {
-        match closed {
-            Closed::Chunk(meta) => self.open_chunk(meta).await,
-            Closed::Block(meta, row) => self.open_block(&meta, row).await,
-        }
-    }
-
     /// A chunk that is not there: removed meanwhile, so that newer entries know better; or lost, when they named it again.
     fn vanished(&self, meta: &ChunkMeta) -> Opened {
         if self.is_last_plan {
@@ -90,7 +84,11 @@ impl Opener {
         }
     }
 
-    async fn open_chunk(&self, meta: Arc<ChunkMeta>) -> Result<Opened, Error> {
+    /// Opens a chunk.
+    ///
+    /// # Errors
+    /// `Unavailable` when the store does not answer.
+    pub(crate) async fn open_chunk(&self, meta: Arc<ChunkMeta>) -> Result<Opened, Error> {
         let shared = &self.shared;
         let (footer, bytes) = match shared.footers.get(shared.store.as_ref(), &self.query.tenant, &meta).await {
             Ok(found) => found,
@@ -117,22 +115,52 @@ impl Opener {
         Ok(Opened::Blocks { key: meta.key.clone(), blocks, pruned, bytes })
     }
 
-    async fn open_block(&self, meta: &ChunkMeta, row: BlockRow) -> Result<Opened, Error> {
-        let shared = &self.shared;
-        let range = row.offset..row.offset + u64::from(row.length);
-        let member = match shared.store.get_range(&meta.key, range).await {
-            Ok(member) => member,
-            Err(loglake_store::Error::NotFound { .. }) => return Ok(self.vanished(meta)),
-            Err(error @ loglake_store::Error::Short { .. }) => {
-                return Ok(Opened::Damaged { key: meta.key.clone(), reason: error.to_string() });
-            }
-            Err(error) => return Err(error.into()),
+    /// Begins to read blocks of a chunk, neighbours with one request. Each of them waits for its own request alone.
+    pub(crate) fn read(self: &Arc<Self>, meta: &Arc<ChunkMeta>, rows: Vec<BlockRow>) -> Vec<(BlockRow, Reading)> {
+        let mut readings = Vec::with_capacity(rows.len());
+        for span in spans(rows) {
+            let (opener, meta, rows) = (Arc::clone(self), Arc::clone(meta), span.rows.clone());
+            let read = async move { opener.shared.blocks.get(&opener.query.tenant, &meta, &span).await.map(Arc::new) };
+            let read = read.boxed().shared();
+            readings.extend(
+                rows.into_iter().enumerate().map(|(number, row)| (row, Reading { read: read.clone(), number })),
+            );
+        }
+        readings
+    }
+
+    /// Opens a block that is being read.
+    ///
+    /// # Errors
+    /// `Unavailable` when the store does not answer.
+    pub(crate) async fn open_block(
+        &self,
+        meta: Arc<ChunkMeta>,
+        row: BlockRow,
+        reading: Reading,
+    ) -> Result<Opened, Error> {
+        let members = match reading.read.await {
+            Ok(members) => members,
+            Err(NoMembers::Vanished) => return Ok(self.vanished(&meta)),
+            Err(NoMembers::Damaged(reason)) => return Ok(Opened::Damaged { key: meta.key.clone(), reason }),
+            Err(NoMembers::Failed(error)) => return Err(error),
         };
+        let Some(member) = members.blocks.get(reading.number).cloned() else {
+            return Err(Error::Internal("a span has fewer blocks than were asked for".to_owned()));
+        };
+        // What was read for several is told with the first.
+        let (scanned, bytes) = (u64::from(row.records), if reading.number == 0 { members.bytes } else { 0 });
+        drop(members);
         let (query, matcher) = (Arc::clone(&self.query), Arc::clone(&self.matcher));
-        let (scanned, bytes) = (u64::from(row.records), member.len() as u64);
-        match shared.compute(move || Run::of_block(&query, &matcher, &row, &member)).await? {
+        match self.shared.compute(move || Run::of_block(&query, &matcher, &row, &member)).await? {
             Ok(run) => Ok(Opened::Rows { key: meta.key.clone(), run, scanned, bytes }),
             Err(reason) => Ok(Opened::Damaged { key: meta.key.clone(), reason }),
         }
     }
+}
+
+/// A block's part in a request for several.
+pub(crate) struct Reading {
+    read: Shared<BoxFuture<'static, Result<Arc<Members>, NoMembers>>>,
+    number: usize,
 }

@@ -7,6 +7,7 @@
 //! Start with [`QueryService`]; then read `src/plan.rs` and `src/merge.rs`.
 
 mod answer;
+mod blocks;
 mod config;
 mod cursor;
 mod error;
@@ -32,6 +33,7 @@ mod run;
 mod service;
 mod services;
 mod shared;
+mod spans;
 mod stats;
 mod surroundings;
 mod tail_ask;

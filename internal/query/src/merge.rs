@@ -6,6 +6,8 @@ use std::sync::Arc;
 use futures_util::StreamExt as _;
 use futures_util::future::BoxFuture;
 use futures_util::stream::FuturesUnordered;
+use loglake_chunk::BlockRow;
+use loglake_model::ChunkMeta;
 use tokio::time::{Instant, timeout_at};
 
 use crate::Error;
@@ -17,7 +19,8 @@ use crate::plan::Plan;
 use crate::run::Run;
 use crate::stats::Stats;
 
-/// How many closed things are opened side by side at first; twice as many each time that nothing came of it.
+/// How many blocks, and how many footers, are opened side by side at first; twice as many each time that nothing came of it. As
+/// many footers as ever at once where there is a text or a trace to look for: then most are read to find nothing.
 const FIRST_WIDTH: usize = 4;
 const MAX_WIDTH: usize = 32;
 
@@ -47,7 +50,17 @@ enum Class {
 }
 
 /// What was opened, where it stood in the queue, and what that was reckoned to cost.
-type Opening = (Key, u64, Result<Opened, Error>);
+type Opening = (Key, Cost, Result<Opened, Error>);
+
+/// Blocks of one chunk that are opened together.
+type Neighbours = (Arc<ChunkMeta>, Vec<(BlockRow, Key, Cost)>);
+
+/// What is under way for one closed thing.
+#[derive(Clone, Copy, Debug)]
+struct Cost {
+    bytes: u64,
+    is_block: bool,
+}
 
 /// How a page ended.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -77,6 +90,8 @@ pub(crate) struct Merge {
     next_number: usize,
     opening: FuturesUnordered<BoxFuture<'static, Opening>>,
     opening_bytes: u64,
+    /// Of what is being opened, how many are blocks.
+    opening_blocks: usize,
     width: usize,
     /// Objects that something was read of, and those that are reported as damaged.
     read: HashSet<String>,
@@ -95,6 +110,7 @@ impl Merge {
             next_number: 0,
             opening: FuturesUnordered::new(),
             opening_bytes: 0,
+            opening_blocks: 0,
             width: FIRST_WIDTH,
             read: HashSet::new(),
             damaged: HashSet::new(),
@@ -175,7 +191,8 @@ impl Merge {
                     let Some((key, cost, opened)) = opened else {
                         return Err(Error::Internal("nothing is being opened".to_owned()));
                     };
-                    self.opening_bytes -= cost;
+                    self.opening_bytes -= cost.bytes;
+                    self.opening_blocks -= usize::from(cost.is_block);
                     self.queue.remove(&key);
                     if !self.take(opened?) {
                         break End::Vanished;
@@ -232,34 +249,54 @@ impl Merge {
     /// Begins to open the closed things that come next, as many as fit, but none behind a row that is at hand.
     fn look_ahead(&mut self) {
         let most_bytes = self.opener.shared.config.look_ahead_bytes as u64;
+        let footers_width = if self.opener.probe.is_empty() { self.width } else { MAX_WIDTH };
+        let mut footers = self.opening.len() - self.opening_blocks;
         let mut chosen = Vec::new();
         for (key, item) in &self.queue {
-            if self.opening.len() + chosen.len() >= self.width {
-                break;
-            }
             match item {
                 Item::Closed(closed) => {
-                    let cost = Opener::cost(closed);
+                    let is_block = matches!(closed, Closed::Block(..));
+                    let (count, width) =
+                        if is_block { (&mut self.opening_blocks, self.width) } else { (&mut footers, footers_width) };
+                    let bytes = Opener::cost(closed);
                     let is_first = self.opening.is_empty() && chosen.is_empty();
-                    if !is_first && self.opening_bytes + cost > most_bytes {
+                    if *count >= width || (!is_first && self.opening_bytes + bytes > most_bytes) {
                         break;
                     }
-                    self.opening_bytes += cost;
-                    chosen.push((*key, cost));
+                    *count += 1;
+                    self.opening_bytes += bytes;
+                    chosen.push((*key, Cost { bytes, is_block }));
                 }
                 Item::Opening => {}
                 Item::Run(_) | Item::Barrier => break,
             }
         }
+        // By chunk, so that neighbours are read together.
+        let mut blocks = Vec::<Neighbours>::new();
         for (key, cost) in chosen {
-            if let Some(item) = self.queue.get_mut(&key)
-                && let Item::Closed(closed) = std::mem::replace(item, Item::Opening)
-            {
-                if let Closed::Block(..) = &closed {
-                    self.opener.shared.metrics.blocks.with_label_values(&["read"]).inc();
+            let Some(item) = self.queue.get_mut(&key) else { continue };
+            match std::mem::replace(item, Item::Opening) {
+                Item::Closed(Closed::Chunk(meta)) => {
+                    let opener = Arc::clone(&self.opener);
+                    self.opening.push(Box::pin(async move { (key, cost, opener.open_chunk(meta).await) }));
                 }
-                let opener = Arc::clone(&self.opener);
-                self.opening.push(Box::pin(async move { (key, cost, opener.open(closed).await) }));
+                Item::Closed(Closed::Block(meta, row)) => {
+                    match blocks.iter_mut().find(|(other, _)| Arc::ptr_eq(other, &meta)) {
+                        Some((_, rows)) => rows.push((row, key, cost)),
+                        None => blocks.push((meta, vec![(row, key, cost)])),
+                    }
+                }
+                // Only what is closed was chosen.
+                other => *item = other,
+            }
+        }
+        for (meta, mut rows) in blocks {
+            self.opener.shared.metrics.blocks.with_label_values(&["read"]).inc_by(rows.len() as u64);
+            rows.sort_unstable_by_key(|(row, ..)| row.offset);
+            let readings = self.opener.read(&meta, rows.iter().map(|(row, ..)| *row).collect());
+            for ((_, key, cost), (row, reading)) in rows.into_iter().zip(readings) {
+                let (opener, meta) = (Arc::clone(&self.opener), Arc::clone(&meta));
+                self.opening.push(Box::pin(async move { (key, cost, opener.open_block(meta, row, reading).await) }));
             }
         }
     }

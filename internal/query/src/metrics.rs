@@ -17,6 +17,8 @@ pub(crate) struct Metrics {
     pub(crate) blocks: IntCounterVec,
     pub(crate) footers: IntCounterVec,
     pub(crate) footer_cache_bytes: IntGauge,
+    pub(crate) block_cache: IntCounterVec,
+    pub(crate) block_cache_bytes: IntGauge,
     pub(crate) tail_fallbacks: IntCounter,
     pub(crate) owners: IntCounterVec,
     pub(crate) incomplete: IntCounter,
@@ -78,6 +80,12 @@ impl Metrics {
                 &["outcome"],
             )?,
             footer_cache_bytes: gauge("loglake_query_footer_cache_bytes", "Bytes of footers in memory.")?,
+            block_cache: counters(
+                "loglake_query_block_cache_total",
+                "Blocks asked of the cache, by outcome (hit, miss).",
+                &["outcome"],
+            )?,
+            block_cache_bytes: gauge("loglake_query_block_cache_bytes", "Bytes of stored blocks in memory.")?,
             tail_fallbacks: counter(
                 "loglake_query_tail_fallbacks_total",
                 "Partitions read from the broker because no processor answered for them.",

@@ -1,6 +1,6 @@
 use std::ops::Range;
 
-use loglake_chunk::{BlockRow, decode_block};
+use loglake_chunk::{BlockRow, decode_block_with};
 use loglake_model::line;
 use loglake_search::Matcher;
 
@@ -41,40 +41,55 @@ impl Run {
     /// # Errors
     /// What is damaged.
     pub(crate) fn of_block(query: &Query, matcher: &Matcher, row: &BlockRow, member: &[u8]) -> Result<Self, String> {
-        let block = decode_block(row, member).map_err(|error| error.to_string())?;
-        let base = block.as_ptr() as usize;
-        let mut rows = Vec::new();
-        let mut is_broken = false;
-        matcher.scan(&block, query.rest(), |timestamp_ns, line| match line::id_of(line) {
-            Some(id) if query.is_past((timestamp_ns, id)) => {
-                // The line is a slice of the block.
-                let start = line.as_ptr() as usize - base;
-                rows.push(Row { position: (timestamp_ns, id), line: start..start + line.len() });
-            }
-            Some(_) => {}
-            None => is_broken = true,
-        });
-        if is_broken {
-            return Err(format!("a line of the block at byte {} has no id", row.offset));
-        }
-        rows.sort_unstable_by_key(|row| query.direction.rank(row.position));
-        // What is cut off cannot be on the page: it is full by then. One row more than it takes shows that there is more.
-        rows.truncate(query.limit.saturating_add(1));
-        let run = Self { buffer: block, rows, next: 0 };
-        let kept: usize = run.rows.iter().map(|row| row.line.len()).sum();
-        Ok(if kept < run.buffer.len() / 2 { run.compact(kept) } else { run })
+        let rows = decode_block_with(row, member, |lines| Self::of_lines(query, matcher, lines));
+        let rows = rows.map_err(|error| error.to_string())?;
+        rows.ok_or_else(|| format!("a line of the block at byte {} has no id", row.offset))
     }
 
-    /// Lets go of the lines that are not rows.
-    fn compact(self, kept: usize) -> Self {
-        let mut buffer = Vec::with_capacity(kept);
-        let mut rows = self.rows;
-        for row in &mut rows {
-            let start = buffer.len();
-            buffer.extend_from_slice(&self.buffer[row.line.clone()]);
-            row.line = start..buffer.len();
+    /// The same of the block's lines; `None` when a row has no id.
+    fn of_lines(query: &Query, matcher: &Matcher, lines: &[u8]) -> Option<Self> {
+        let mut is_broken = false;
+        let mut found: Vec<(i64, &[u8])> = Vec::new();
+        matcher.scan(lines, query.rest(), |timestamp_ns, line| {
+            // Only at the moment where the page before ended the id decides.
+            let is_past = match query.after {
+                Some((at_ns, _)) if at_ns == timestamp_ns => match line::id_of(line) {
+                    Some(id) => query.is_past((timestamp_ns, id)),
+                    None => {
+                        is_broken = true;
+                        false
+                    }
+                },
+                _ => true,
+            };
+            if is_past {
+                found.push((timestamp_ns, line));
+            }
+        });
+        // What is cut off cannot be on the page: it is full by then. One row more than it takes shows that there is more.
+        let most = query.limit.saturating_add(1);
+        if found.len() > most {
+            let first = |(at_ns, _): &(i64, &[u8])| query.direction.first_at(*at_ns);
+            let (_, last, _) = found.select_nth_unstable_by_key(most - 1, first);
+            let last = first(last);
+            // All of the last moment: their ids decide.
+            found.retain(|row| first(row) <= last);
         }
-        Self { buffer, rows, next: 0 }
+        let rows = found.into_iter().map(|(timestamp_ns, line)| Some(((timestamp_ns, line::id_of(line)?), line)));
+        let mut rows: Vec<(Position, &[u8])> = rows.collect::<Option<_>>().filter(|_| !is_broken)?;
+        rows.sort_unstable_by_key(|(position, _)| query.direction.rank(*position));
+        rows.truncate(most);
+        let mut run = Self {
+            buffer: Vec::with_capacity(rows.iter().map(|(_, line)| line.len()).sum()),
+            rows: Vec::with_capacity(rows.len()),
+            next: 0,
+        };
+        for (position, line) in rows {
+            let start = run.buffer.len();
+            run.buffer.extend_from_slice(line);
+            run.rows.push(Row { position, line: start..run.buffer.len() });
+        }
+        Some(run)
     }
 
     /// The row to answer next.

@@ -7,6 +7,7 @@ use tokio::net::TcpListener;
 use tokio::sync::Semaphore;
 use tokio_util::sync::CancellationToken;
 
+use crate::blocks::Blocks;
 use crate::cursor::CursorKey;
 use crate::failing::Failing;
 use crate::footers::Footers;
@@ -71,6 +72,7 @@ impl QueryService {
             tails: TailClient::new(parts.internal, Arc::clone(&parts.clock), parts.incarnation, dial),
             failing: Failing::default(),
             footers: Footers::new(config.footer_cache_bytes, metrics.clone()),
+            blocks: Blocks::new(config.cache_memory_bytes, Arc::clone(&parts.store), metrics.clone()),
             turns: Semaphore::new(config.concurrent.clamp(1, Semaphore::MAX_PERMITS)),
             is_single_threaded,
             cpu: Arc::new(Semaphore::new(cores)),

@@ -8,6 +8,7 @@ use loglake_model::{Clock, Readiness, Service, TenantId, partition_of};
 use loglake_store::ObjectStore;
 use tokio::sync::Semaphore;
 
+use crate::blocks::Blocks;
 use crate::cursor::CursorKey;
 use crate::failing::Failing;
 use crate::footers::Footers;
@@ -34,6 +35,7 @@ pub(crate) struct Shared {
     pub(crate) readiness: Readiness,
     pub(crate) metrics: Metrics,
     pub(crate) footers: Footers,
+    pub(crate) blocks: Blocks,
     pub(crate) heads: HeadReader,
     pub(crate) tails: TailClient,
     pub(crate) failing: Failing,

@@ -75,6 +75,7 @@ pub async fn query_service(world: &World, number: u64) -> Result<Router> {
         concurrent: 4,
         look_ahead_bytes: 8 << 20,
         footer_cache_bytes: 4 << 20,
+        cache_memory_bytes: 4 << 20,
         cluster: CLUSTER.to_owned(),
     };
     let surroundings = loglake_query::Surroundings { dial: Some(world.network.dial()), is_single_threaded: true };

@@ -101,6 +101,7 @@ impl Lake {
             concurrent: 8,
             look_ahead_bytes: 8 << 20,
             footer_cache_bytes: 4 << 20,
+            cache_memory_bytes: 1 << 20,
             cluster: "default".to_owned(),
         };
         change(&mut config);

@@ -159,11 +159,11 @@ async fn a_page_that_runs_out_of_time_goes_on_by_its_cursor() {
         lake.store.left.store(0, Ordering::SeqCst);
         assert_eq!(lake.page(query.clone()).await.unwrap_err().kind(), ErrorKind::Deadline);
 
-        // The footer and a few blocks of ten.
+        // The footer and a few blocks of ten, which one request reads.
         let mut found = Vec::new();
         let mut pages = 0;
         loop {
-            lake.store.left.store(4, Ordering::SeqCst);
+            lake.store.left.store(2, Ordering::SeqCst);
             let page = lake.page(query.clone()).await.unwrap();
             assert_eq!(page.missing, []);
             found.extend(ids_of(&page));

@@ -1,5 +1,6 @@
 use loglake_model::Level;
 use loglake_search::Filter;
+use loglake_store::ObjectStore as _;
 use serde_json::{Value, json};
 use tokio_util::sync::CancellationToken;
 
@@ -107,6 +108,31 @@ async fn a_chunk_of_another_tenant_is_damage_even_if_the_index_names_it() {
     let answer = lake.page(lake.query("acme", &Filter::default(), Direction::Backward, 100)).await.unwrap();
     assert!(!answer.missing.is_empty());
     assert!(!String::from_utf8_lossy(&answer.items).contains("canary-other"));
+}
+
+#[tokio::test]
+async fn a_block_in_memory_is_its_own_tenants_alone_and_saves_the_store() {
+    let lake = two_tenants().await;
+    let query = lake.query("other", &Filter::default(), Direction::Backward, 100);
+    let first = lake.page(query.clone()).await.unwrap();
+    let again = lake.page(query).await.unwrap();
+    assert!(first.stats.bytes_read > 0 && again.stats.bytes_read == 0, "{:?} {:?}", first.stats, again.stats);
+    assert!(first.rows > 0 && first.items == again.items);
+    // The same place, asked for by another tenant: it is read, not given.
+    let chunk = {
+        let state = lake.index.state.lock();
+        let mut chunks = state.partitions.values().flat_map(|(_, chunks)| chunks.clone());
+        chunks.find(|chunk| chunk.tenant.as_str() == "other").unwrap()
+    };
+    let bytes = lake.store.get(&chunk.key, u64::MAX).await.unwrap();
+    let rows = loglake_chunk::Footer::of_chunk(&bytes).unwrap().blocks().to_vec();
+    let span = &crate::spans::spans(rows)[0];
+    let blocks = &lake.shared().blocks;
+    blocks.get(&super::lake::tenant("other"), &chunk, span).await.unwrap();
+    for (name, is_kept) in [("other", true), ("acme", false)] {
+        let members = blocks.get(&super::lake::tenant(name), &chunk, span).await.unwrap();
+        assert_eq!(members.bytes == 0, is_kept, "{name}");
+    }
 }
 
 #[tokio::test]

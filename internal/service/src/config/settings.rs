@@ -191,6 +191,9 @@ settings! {
         look_ahead_bytes: Bytes = "8MiB";
         /// How many bytes of chunk footers stay in memory.
         footer_cache_bytes: Bytes = "64MiB";
+        /// How many bytes of blocks, compressed as they are stored, stay in memory; 0 for none. Each one that is found there saves
+        /// a request to the store; it is decompressed for every query.
+        cache_memory_bytes: Bytes = "64MiB", dev "16MiB";
     }
 }
 
