@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-use loglake_chunk::Footer;
+use loglake_chunk::{Contents, Footer};
 use loglake_model::{ChunkMeta, TenantId, TenantName};
 use loglake_store::ObjectStore;
 use quick_cache::Weighter;
@@ -13,11 +13,37 @@ use crate::metrics::Metrics;
 /// What keeping an entry costs besides the footer and its key, in bytes, about.
 const ENTRY_BYTES: usize = 200;
 
+/// How many bytes of an object's end are read where its directory is all that is wanted: enough for some hundred blocks.
+const DIRECTORY_BYTES: u64 = 16 << 10;
+
+/// A footer, or as much of one as was asked for.
+#[derive(Clone, Debug)]
+pub(crate) enum Known {
+    Whole(Arc<Footer>),
+    Contents(Arc<Contents>),
+}
+
+impl Known {
+    pub(crate) fn contents(&self) -> &Contents {
+        match self {
+            Self::Whole(footer) => footer.contents(),
+            Self::Contents(contents) => contents,
+        }
+    }
+
+    fn memory_bytes(&self) -> usize {
+        match self {
+            Self::Whole(footer) => footer.memory_bytes(),
+            Self::Contents(contents) => contents.memory_bytes(),
+        }
+    }
+}
+
 #[derive(Clone)]
 struct Kept {
     /// Whose it is: checked on every reading.
     tenant: TenantName,
-    footer: Arc<Footer>,
+    known: Known,
 }
 
 #[derive(Clone)]
@@ -25,7 +51,7 @@ struct Weigh;
 
 impl Weighter<String, Kept> for Weigh {
     fn weight(&self, key: &String, kept: &Kept) -> u64 {
-        (key.len() + kept.footer.memory_bytes() + ENTRY_BYTES) as u64
+        (key.len() + kept.known.memory_bytes() + ENTRY_BYTES) as u64
     }
 }
 
@@ -70,35 +96,87 @@ impl Footers {
         tenant: &TenantId,
         meta: &ChunkMeta,
     ) -> Result<(Arc<Footer>, u64), NoFooter> {
+        if let Some(Known::Whole(footer)) = self.cached(tenant, meta)? {
+            self.metrics.footers.with_label_values(&["hit"]).inc();
+            return Ok((footer, 0));
+        }
+        self.metrics.footers.with_label_values(&["miss"]).inc();
+        self.read(store, tenant, meta).await
+    }
+
+    /// The same of its directory alone, for which less is read.
+    pub(crate) async fn contents(
+        &self,
+        store: &dyn ObjectStore,
+        tenant: &TenantId,
+        meta: &ChunkMeta,
+    ) -> Result<(Known, u64), NoFooter> {
+        if let Some(known) = self.cached(tenant, meta)? {
+            self.metrics.footers.with_label_values(&["hit"]).inc();
+            return Ok((known, 0));
+        }
+        self.metrics.footers.with_label_values(&["miss"]).inc();
+        let length = length_of(meta)?.min(DIRECTORY_BYTES);
+        let tail = store.get_range(&meta.key, meta.length - length..meta.length).await?;
+        let contents = Contents::parse(&tail, meta.footer_offset, meta.length)
+            .map_err(|error| NoFooter::Damaged(error.to_string()))?;
+        if let Some(contents) = contents {
+            check_head(&contents, meta)?;
+            let known = Known::Contents(Arc::new(contents));
+            self.keep(tenant, meta, known.clone());
+            return Ok((known, length));
+        }
+        let (footer, bytes) = self.read(store, tenant, meta).await?;
+        Ok((Known::Whole(footer), length + bytes))
+    }
+
+    /// What is in memory of `meta`, if it is `tenant`'s.
+    fn cached(&self, tenant: &TenantId, meta: &ChunkMeta) -> Result<Option<Known>, NoFooter> {
         if meta.tenant != *tenant.name() {
             return Err(NoFooter::Damaged("the index gave another tenant's chunk".to_owned()));
         }
-        if let Some(kept) = self.cache.get(&meta.key)
-            && kept.tenant == *tenant.name()
-        {
-            self.metrics.footers.with_label_values(&["hit"]).inc();
-            check_head(&kept.footer, meta)?;
-            return Ok((kept.footer, 0));
+        match self.cache.get(&meta.key) {
+            Some(kept) if kept.tenant == *tenant.name() => {
+                check_head(kept.known.contents(), meta)?;
+                Ok(Some(kept.known))
+            }
+            _ => Ok(None),
         }
-        self.metrics.footers.with_label_values(&["miss"]).inc();
-        let length = meta.length.saturating_sub(meta.footer_offset);
-        if meta.footer_offset > meta.length || length > loglake_chunk::MAX_FOOTER_BYTES as u64 {
-            return Err(NoFooter::Damaged("the index gives it an impossible footer".to_owned()));
-        }
+    }
+
+    async fn read(
+        &self,
+        store: &dyn ObjectStore,
+        tenant: &TenantId,
+        meta: &ChunkMeta,
+    ) -> Result<(Arc<Footer>, u64), NoFooter> {
+        let length = length_of(meta)?;
         let bytes = store.get_range(&meta.key, meta.footer_offset..meta.length).await?;
         let footer = Footer::parse(bytes, meta.footer_offset, meta.length)
             .map_err(|error| NoFooter::Damaged(error.to_string()))?;
-        check_head(&footer, meta)?;
+        check_head(footer.contents(), meta)?;
         let footer = Arc::new(footer);
-        self.cache.insert(meta.key.clone(), Kept { tenant: tenant.name().clone(), footer: Arc::clone(&footer) });
-        self.metrics.footer_cache_bytes.set(self.cache.weight().cast_signed());
+        self.keep(tenant, meta, Known::Whole(Arc::clone(&footer)));
         Ok((footer, length))
+    }
+
+    fn keep(&self, tenant: &TenantId, meta: &ChunkMeta, known: Known) {
+        self.cache.insert(meta.key.clone(), Kept { tenant: tenant.name().clone(), known });
+        self.metrics.footer_cache_bytes.set(self.cache.weight().cast_signed());
     }
 }
 
+/// How long the footer of `meta` is, in bytes.
+fn length_of(meta: &ChunkMeta) -> Result<u64, NoFooter> {
+    let length = meta.length.checked_sub(meta.footer_offset);
+    length
+        .filter(|length| *length <= loglake_chunk::MAX_FOOTER_BYTES as u64)
+        .ok_or_else(|| NoFooter::Damaged("the index gives it an impossible footer".to_owned()))
+}
+
 /// A chunk says itself whose it is; the index only repeats it.
-fn check_head(footer: &Footer, meta: &ChunkMeta) -> Result<(), NoFooter> {
-    let head = footer.head();
+fn check_head(contents: &Contents, meta: &ChunkMeta) -> Result<(), NoFooter> {
+    let head = contents.head();
     if head.tenant == meta.tenant && head.service == meta.service {
         Ok(())
     } else {

@@ -6,8 +6,10 @@
 //!
 //! Start with [`QueryService`]; then read `src/plan.rs` and `src/merge.rs`.
 
+mod aggregate;
 mod answer;
 mod blocks;
+mod conditions;
 mod config;
 mod cursor;
 mod error;

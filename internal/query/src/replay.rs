@@ -5,7 +5,8 @@ use std::sync::atomic::{AtomicUsize, Ordering};
 
 use loglake_batch::{LogBatch, Repeats, Verdict};
 use loglake_broker::{Error, Message, Reader};
-use loglake_model::{RecordId, line};
+use loglake_model::{Level, RecordId, line};
+use loglake_search::Counter;
 
 use crate::shared::Shared;
 use crate::tail_ask::{Count, TailAsk, TailPart, TailRow};
@@ -120,7 +121,17 @@ fn look(
                         }
                     }
                 }
-                TailAsk::Rows { .. } => {}
+                TailAsk::Counts { counting, .. } if wanted(&counting.filter.services) => {
+                    let service = if counting.by_service { group.service().as_str() } else { "" };
+                    let mut counter = Counter::new(&mut part.tally, service, counting.steps);
+                    for record in group.records() {
+                        part.scanned += 1;
+                        if range.contains(record.timestamp_ns) && counting.matcher.matches(record.line) {
+                            counter.add(record.timestamp_ns, Level::slot(line::level_of(record.line)));
+                        }
+                    }
+                }
+                TailAsk::Rows { .. } | TailAsk::Counts { .. } => {}
                 TailAsk::Services { .. } => {
                     let times = group.records().map(|record| record.timestamp_ns).filter(|at| range.contains(*at));
                     for at in times {

@@ -2,7 +2,9 @@ use std::collections::BTreeMap;
 use std::sync::Arc;
 
 use loglake_model::{TenantId, TimeRange};
+use loglake_search::Tally;
 
+use crate::aggregate::Counting;
 use crate::order::Position;
 use crate::query::Query;
 
@@ -19,6 +21,12 @@ pub(crate) enum TailAsk {
     },
     /// The services and how many records each has.
     Services { tenant: TenantId, range: TimeRange },
+    /// How many records match, step by step.
+    Counts {
+        counting: Arc<Counting>,
+        /// The filter as it travels.
+        filter_json: String,
+    },
 }
 
 /// A row of the tail.
@@ -53,11 +61,12 @@ impl Count {
 pub(crate) struct TailPart {
     /// In the order of the answer.
     pub(crate) rows: Vec<TailRow>,
-    /// There are more rows, all of them past the last one here.
+    /// There are more rows, all of them past the last one here; or more counts than an answer may have.
     pub(crate) is_truncated: bool,
     /// Records looked at.
     pub(crate) scanned: u64,
     pub(crate) services: BTreeMap<String, Count>,
+    pub(crate) tally: Tally,
 }
 
 impl TailAsk {
@@ -65,6 +74,7 @@ impl TailAsk {
         match self {
             Self::Rows { query, .. } => &query.tenant,
             Self::Services { tenant, .. } => tenant,
+            Self::Counts { counting, .. } => &counting.tenant,
         }
     }
 
@@ -73,6 +83,7 @@ impl TailAsk {
         match self {
             Self::Rows { query, .. } => query.rest(),
             Self::Services { range, .. } => *range,
+            Self::Counts { counting, .. } => counting.range,
         }
     }
 }

@@ -7,15 +7,16 @@ use std::time::Duration;
 use hyper_util::rt::TokioIo;
 use loglake_api::internal::v1::tail_service_client::TailServiceClient;
 use loglake_api::internal::v1::{
-    Coverage, Position as WirePosition, ServicesRequest, TailRequest, Want, tail_response,
+    CountsRequest, Coverage, Position as WirePosition, ServicesRequest, TailRequest, Want, tail_response,
 };
 use loglake_auth::internal::{self, InternalKey};
-use loglake_model::{Clock, Service, TenantId, line};
+use loglake_model::{Clock, LevelCounts, Service, TenantId, line};
 use parking_lot::Mutex;
 use tonic::transport::{Channel, Endpoint};
 use tonic::{Request, Status};
 use tower::service_fn;
 
+use crate::aggregate::{Counting, MAX_CELLS};
 use crate::order::Position;
 use crate::query::Query;
 use crate::surroundings::Dial;
@@ -76,6 +77,7 @@ impl TailClient {
                     self.rows(client, query, filter_json, *max_bytes, wants).await
                 }
                 TailAsk::Services { .. } => self.services(client, ask, wants).await,
+                TailAsk::Counts { counting, filter_json } => self.counts(client, counting, filter_json, wants).await,
             }
         };
         tokio::time::timeout(within, call).await.unwrap_or(Err(NoAnswer::Late))
@@ -209,6 +211,48 @@ impl TailClient {
         }
         parts.finish()
     }
+
+    async fn counts(
+        &self,
+        mut client: TailServiceClient<Channel>,
+        counting: &Counting,
+        filter_json: &str,
+        wants: &[Want],
+    ) -> Result<Vec<(Coverage, TailPart)>, NoAnswer> {
+        let request = CountsRequest {
+            tenant: counting.tenant.to_string(),
+            incarnation: self.incarnation,
+            wants: wants.to_vec(),
+            filter_json: filter_json.to_owned(),
+            start_ns: counting.range.start_ns(),
+            end_ns: counting.range.end_ns(),
+            step_ns: counting.steps.length_ns(),
+            by_service: counting.by_service,
+            limit: MAX_CELLS as u32,
+        };
+        let response = client.counts(self.signed(&counting.tenant, request)?).await?.into_inner();
+        let mut parts = Parts::new(wants);
+        for coverage in response.coverages {
+            parts.begin(coverage)?;
+        }
+        for count in response.counts {
+            let Some((_, part)) = parts.done.iter_mut().find(|(coverage, _)| coverage.partition == count.partition)
+            else {
+                return Err(NoAnswer::Wrong("a count of a partition that was not asked for"));
+            };
+            let is_named = if counting.by_service {
+                Service::parse(&count.service).is_ok_and(|service| counting.takes(&service))
+            } else {
+                count.service.is_empty()
+            };
+            if !is_named || counting.steps.start_of(count.step_ns) != count.step_ns {
+                return Err(NoAnswer::Wrong("a count that was not asked for"));
+            }
+            let levels = LevelCounts::try_from(count.levels).map_err(|_| NoAnswer::Wrong("a count of other levels"))?;
+            part.tally.add(&count.service, count.step_ns, &levels);
+        }
+        parts.all()
+    }
 }
 
 /// Coverages as they come in: each partition asked for, once, in the order asked.
@@ -239,13 +283,15 @@ impl<'a> Parts<'a> {
         }
     }
 
+    fn all(self) -> Result<Vec<(Coverage, TailPart)>, NoAnswer> {
+        if self.done.len() == self.wants.len() { Ok(self.done) } else { Err(NoAnswer::Wrong("a coverage is missing")) }
+    }
+
     fn finish(self) -> Result<Vec<(Coverage, TailPart)>, NoAnswer> {
-        if self.done.len() != self.wants.len() {
-            return Err(NoAnswer::Wrong("a coverage is missing"));
-        }
-        if self.done.iter().any(|(_, part)| part.is_truncated && part.rows.is_empty()) {
+        let done = self.all()?;
+        if done.iter().any(|(_, part)| part.is_truncated && part.rows.is_empty()) {
             return Err(NoAnswer::Wrong("rows were left out, and none was sent"));
         }
-        Ok(self.done)
+        Ok(done)
     }
 }

@@ -46,6 +46,7 @@ td { padding: .15rem 1rem .15rem 0; vertical-align: top } small { color: #5a6675
 <p>This is the query service of a log lake: logs rest as gzip NDJSON in object storage, and are searched from here.</p>
 <table>
 <tr><td><code>POST /v1/query</code></td><td>search records, page by page</td></tr>
+<tr><td><code>POST /v1/aggregate</code></td><td>count records by time, level and service</td></tr>
 <tr><td><code>GET /v1/services</code></td><td>which services there are, and how many records each has</td></tr>
 <tr><td><code>GET /health</code></td><td>the process runs</td></tr>
 <tr><td><code>GET /ready</code></td><td>every role in the process can serve</td></tr>

@@ -11,7 +11,7 @@ use axum::{Router, middleware};
 use bytes::Bytes;
 use http_body_util::{BodyExt as _, LengthLimitError, Limited};
 use loglake_api::Refusal;
-use loglake_auth::Scope;
+use loglake_auth::{Caller, Scope};
 use loglake_model::{ErrorKind, Fault, FaultCode, TenantId};
 use tokio::time::{Instant, timeout, timeout_at};
 
@@ -19,9 +19,11 @@ use super::answers::{RequestId, json, refused, refused_as, text};
 use super::home::home;
 use super::tracing_layer::observe;
 use crate::Error;
+use crate::aggregate::{self, aggregate};
 use crate::answer::answer;
+use crate::conditions::{self, MAX_BODY_BYTES};
 use crate::query::Query;
-use crate::request::{self, MAX_BODY_BYTES, Request as Asked};
+use crate::request::Request as Asked;
 use crate::services::services;
 use crate::shared::Shared;
 
@@ -34,6 +36,7 @@ const WAITING_PER_TURN: usize = 32;
 pub(crate) fn router(shared: Arc<Shared>) -> Router {
     Router::new()
         .route("/v1/query", post(query))
+        .route("/v1/aggregate", post(count))
         .route("/v1/services", get(list_services))
         .route("/health", get(|| async { text(StatusCode::OK, "ok\n".to_owned()) }))
         .route("/ready", get(ready))
@@ -63,26 +66,51 @@ async fn ready(State(shared): State<Arc<Shared>>) -> Response {
 
 async fn query(State(shared): State<Arc<Shared>>, Extension(id): Extension<RequestId>, request: Request) -> Response {
     let deadline = Instant::now() + shared.config.timeout;
-    let (head, body) = request.into_parts();
     let answered = async {
-        let caller = shared.auth.authenticate(&head.headers, Scope::Query, shared.clock.now_ns())?;
-        let body = match timeout(BODY_WAIT, read(&head.headers, body)).await {
-            Ok(body) => body?,
-            Err(_) => return Ok(Err(slow(&id.0))),
+        let (caller, body) = match body_of(&shared, request, &id.0).await? {
+            Ok(read) => read,
+            Err(refused) => return Ok(refused),
         };
         let asked = Asked::parse(&body)?;
-        let tenant = match &asked.tenant_id {
-            Some(name) => caller.claim(name)?,
-            None => caller.tenant().clone(),
-        };
+        let tenant = tenant_of(&caller, asked.tenant_id.as_deref())?;
         let query = query_of(&shared, tenant, asked)?;
         let page = in_turn(&shared, deadline, answer(&shared, query, deadline)).await?;
         tracing::debug!(rows = page.rows, missing = page.missing.len(), "page answered");
-        Ok(Ok(json(page.into_json()?)))
+        Ok(json(page.into_json()?))
     };
-    match answered.await {
-        Ok(Ok(response) | Err(response)) => response,
-        Err(error) => failed(&error, &id.0),
+    answered.await.unwrap_or_else(|error: Error| failed(&error, &id.0))
+}
+
+async fn count(State(shared): State<Arc<Shared>>, Extension(id): Extension<RequestId>, request: Request) -> Response {
+    let deadline = Instant::now() + shared.config.timeout;
+    let answered = async {
+        let (caller, body) = match body_of(&shared, request, &id.0).await? {
+            Ok(read) => read,
+            Err(refused) => return Ok(refused),
+        };
+        let asked = aggregate::Request::parse(&body)?;
+        let tenant = tenant_of(&caller, asked.tenant_id.as_deref())?;
+        let counts = in_turn(&shared, deadline, aggregate(&shared, tenant, asked, deadline)).await?;
+        serde_json::to_vec(&counts).map(json).map_err(|error| Error::Internal(error.to_string()))
+    };
+    answered.await.unwrap_or_else(|error: Error| failed(&error, &id.0))
+}
+
+/// The tenant that a body names, if the caller may ask for it; without a name, the caller's own.
+fn tenant_of(caller: &Caller, named: Option<&str>) -> Result<TenantId, Error> {
+    match named {
+        Some(name) => Ok(caller.claim(name)?),
+        None => Ok(caller.tenant().clone()),
+    }
+}
+
+/// Who asks, and the body that was sent; or the answer to a client that sends it too slowly.
+async fn body_of(shared: &Shared, request: Request, id: &str) -> Result<Result<(Caller, Bytes), Response>, Error> {
+    let (head, body) = request.into_parts();
+    let caller = shared.auth.authenticate(&head.headers, Scope::Query, shared.clock.now_ns())?;
+    match timeout(BODY_WAIT, read(&head.headers, body)).await {
+        Ok(body) => Ok(Ok((caller, body?))),
+        Err(_) => Ok(Err(slow(id))),
     }
 }
 
@@ -118,8 +146,8 @@ async fn list_services(
                 return Err(Fault::new(FaultCode::DuplicateKey, name, "the parameter stands twice").into());
             }
             match name.as_str() {
-                "from_ts" => from = Some(request::timestamp_text(name, value)?),
-                "to_ts" => to = Some(request::timestamp_text(name, value)?),
+                "from_ts" => from = Some(conditions::timestamp_text(name, value)?),
+                "to_ts" => to = Some(conditions::timestamp_text(name, value)?),
                 "tenant_id" => tenant = caller.claim(value)?,
                 _ => {
                     let shown: String = name.chars().take(60).collect();
@@ -128,7 +156,7 @@ async fn list_services(
                 }
             }
         }
-        let range = request::range(from, to)?;
+        let range = conditions::range(from, to)?;
         let found = in_turn(&shared, deadline, services(&shared, tenant, range, deadline)).await?;
         serde_json::to_vec(&found).map(json).map_err(|error| Error::Internal(error.to_string()))
     };

@@ -1,3 +1,5 @@
+use loglake_model::FaultCode;
+
 use super::*;
 
 fn parse(body: &str) -> Result<Request, Fault> {

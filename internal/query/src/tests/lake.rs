@@ -232,7 +232,7 @@ impl Lake {
     }
 
     pub(super) fn query(&self, tenant_name: &str, filter: &Filter, direction: Direction, limit: usize) -> Query {
-        let (matcher, range) = (filter.compile().unwrap(), crate::request::range(None, None).unwrap());
+        let (matcher, range) = (filter.compile().unwrap(), crate::conditions::range(None, None).unwrap());
         Query { tenant: tenant(tenant_name), filter: filter.clone(), matcher, range, direction, limit, after: None }
     }
 

@@ -179,7 +179,7 @@ settings! {
 settings! {
     /// The query service: answers.
     Query "query." {
-        /// Where HTTP is served: `POST /v1/query`, `/v1/services`, `/health`, `/ready`.
+        /// Where HTTP is served: `POST /v1/query`, `/v1/aggregate`, `/v1/services`, `/health`, `/ready`.
         listen: SocketAddr = "127.0.0.1:8080";
         /// The longest a query may take.
         timeout: Duration = "30s";
