@@ -7,8 +7,14 @@ CARGO ?= cargo
 DATA ?= data
 # What `generate-logs` sends, and where to: any argument of `loglake-agent generate`.
 GENERATE ?= --rate 1000 --duration 30s
-# Any argument of `loglake-bench`.
+# Any argument of `loglake-bench`: make bench BENCH=--help.
 BENCH ?=
+# A revision that `bench-compare` compares the tree with.
+BASE ?=
+# What `load` does: `ingest` or `query`, and any argument of them.
+LOAD ?= ingest
+# What `scale` does: `records` or `tenants`, and any argument of them.
+SCALE ?= records
 # Any argument of `loglake-fault`: --list, --row NAME, --seed N, --again.
 FAULT ?=
 # Any argument of `loglake-model`.
@@ -25,7 +31,7 @@ RUN := $(CARGO) run --release --locked --quiet
 # Where cargo puts what it builds; asked only where it is used.
 TARGET = $(shell $(CARGO) metadata --format-version 1 --no-deps | sed 's/.*"target_directory":"\([^"]*\)".*/\1/')
 
-.PHONY: help run test soak fuzz check fmt lint bench model proto build generate-logs stack stack-down \
+.PHONY: help run test soak fuzz check fmt lint bench bench-profile bench-compare load scale model proto build generate-logs stack stack-down \
   run-ingestor run-processor run-query test-integration clean fmt-check
 
 help: ## Lists what there is to make
@@ -64,6 +70,21 @@ lint: ## Lints: clippy, documentation, arrows between crates, banned crates, lic
 bench: ## Measures CPU, memory, bytes at rest and latencies on a seeded corpus (BENCH=arguments)
 	@$(BUILD) -p loglake -p loglake-load --bins $(ISAL)
 	@'$(TARGET)/release/loglake-bench' --server '$(TARGET)/release/loglake' $(BENCH)
+
+bench-profile: ## The same once, with a table of where the server's CPU goes (needs perf)
+	@$(CARGO) build --profile bench-profile --locked -p loglake -p loglake-load --bins
+	@'$(TARGET)/bench-profile/loglake-bench' --server '$(TARGET)/bench-profile/loglake' --profile --rounds 1 --half-for 0s --no-queries $(BENCH)
+
+bench-compare: ## Builds BASE=revision and this tree, runs them in turn, prints ratios (BENCH=arguments)
+	@test/tools/bench_compare.sh '$(BASE)' $(BENCH)
+
+load: ## Loads a server of its own: rates, acknowledgements, freshness, drops (LOAD='query', 'ingest --rate 20000')
+	@$(BUILD) -p loglake -p loglake-load --bins
+	@'$(TARGET)/release/loglake-load' $(LOAD) --server '$(TARGET)/release/loglake'
+
+scale: ## Measures how cost grows with records, or SCALE='tenants' with tenants and services
+	@$(BUILD) -p loglake -p loglake-load --bins
+	@'$(TARGET)/release/loglake-scale' $(SCALE) --server '$(TARGET)/release/loglake'
 
 model: ## Explores the commit protocol's models at their large sizes, minutes (MODEL=arguments of loglake-model)
 	@$(RUN) -p loglake-model-check --bin loglake-model -- $(MODEL)

@@ -3,17 +3,21 @@
 use std::collections::BTreeMap;
 use std::fmt::Write as _;
 use std::path::Path;
+use std::sync::OnceLock;
 
 use anyhow::{Context as _, ensure};
-use loglake_agent::{Batch, BatchBuilder, Dice, first_level};
+use bytes::Bytes;
+use loglake_agent::{Batch, BatchBuilder, Dice, first_level, render_line};
 use loglake_api::ingest::v1::{Batch as WireBatch, LogRecord};
 use prost::Message as _;
+use serde::Serialize;
 
 use crate::needles::Needles;
 use crate::variable::Line;
 
 /// How much the records differ from each other.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, clap::ValueEnum)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, clap::ValueEnum)]
+#[serde(rename_all = "lowercase")]
 pub enum Kind {
     /// Every run of three or more digits and every hex id of a line is drawn anew.
     Hard,
@@ -21,8 +25,19 @@ pub enum Kind {
     Easy,
 }
 
+impl Kind {
+    /// Its name, as it is given on the command line.
+    #[must_use]
+    pub fn name(self) -> &'static str {
+        match self {
+            Self::Hard => "hard",
+            Self::Easy => "easy",
+        }
+    }
+}
+
 /// How a corpus is made.
-#[derive(Clone, Copy, Debug)]
+#[derive(Clone, Copy, Debug, Serialize)]
 pub struct Settings {
     /// Hard or easy.
     pub kind: Kind,
@@ -56,6 +71,7 @@ pub struct Corpus {
     pub services: BTreeMap<String, u64>,
     /// What is searched for, and how often it is there.
     pub(crate) needles: Needles,
+    bodies: OnceLock<Vec<Bytes>>,
 }
 
 impl Corpus {
@@ -75,7 +91,43 @@ impl Corpus {
         }
         batches.extend(builder.take());
         let needles = Needles::choose(&batches)?;
-        Ok(Self { settings, batches, services, needles })
+        Ok(Self { settings, batches, services, needles, bodies: OnceLock::new() })
+    }
+
+    /// Records by service of so many batches, from the corpus' beginning, and from there again when it ends.
+    ///
+    /// # Errors
+    /// Never for a corpus that was made here.
+    pub fn services_of(&self, batches: usize) -> anyhow::Result<BTreeMap<String, u64>> {
+        let (rounds, rest) = (batches / self.batches.len().max(1), batches % self.batches.len().max(1));
+        let mut services: BTreeMap<String, u64> =
+            self.services.iter().map(|(name, count)| (name.clone(), count * rounds as u64)).collect();
+        for batch in &self.batches[..rest] {
+            for record in records(batch)? {
+                *services.entry(record.service).or_default() += 1;
+            }
+        }
+        services.retain(|_, count| *count > 0);
+        Ok(services)
+    }
+
+    /// The batches as bodies of NDJSON, rendered when they are first asked for.
+    ///
+    /// # Errors
+    /// Never for a corpus that was made here.
+    pub fn bodies(&self) -> anyhow::Result<&[Bytes]> {
+        if let Some(bodies) = self.bodies.get() {
+            return Ok(bodies);
+        }
+        let mut bodies = Vec::with_capacity(self.batches.len());
+        for batch in &self.batches {
+            let mut body = Vec::new();
+            for record in records(batch)? {
+                render_line(&mut body, &record);
+            }
+            bodies.push(Bytes::from(body));
+        }
+        Ok(self.bodies.get_or_init(|| bodies))
     }
 }
 
@@ -218,6 +270,9 @@ mod tests {
         let counts: Vec<u64> = corpus.services.values().copied().collect();
         assert_eq!(counts.iter().sum::<u64>(), RECORDS);
         assert!(counts[0] > 8 * counts[15] && counts[15] > 0, "{counts:?}");
+
+        let twice = corpus.services_of(13).unwrap();
+        assert_eq!((twice.values().sum::<u64>(), &corpus.services_of(6).unwrap()), (13_000, &corpus.services));
 
         let times: Vec<u64> = records.iter().map(|record| record.timestamp_ns).collect();
         let (first, last) = (times.iter().min().unwrap(), times.iter().max().unwrap());

@@ -23,7 +23,7 @@ pub struct Lines {
 }
 
 /// What compressing them cost.
-#[derive(Clone, Copy, Debug)]
+#[derive(Clone, Copy, Debug, serde::Serialize)]
 pub struct Floor {
     /// CPU of the compressor, microseconds a record.
     pub us_per_record: f64,

@@ -1,16 +1,32 @@
-//! Measures what Loglake costs: CPU of the server process, memory, bytes at rest and latency of queries, on a seeded corpus made
-//! from the Loghub samples, beside the cost of gzip alone on the same machine in the same minutes.
+//! Measures what Loglake costs: CPU of the server's processes, memory, bytes at rest, acknowledgements and latency of queries, on a
+//! seeded corpus made from the Loghub samples, beside the cost of gzip alone on the same machine in the same minutes.
 //!
-//! Start reading with [`bench::run`]; [`corpus`] says what the records are, [`floor`] what they are compared with.
+//! Three programs: `loglake-bench` (start reading with [`bench::run`]), `loglake-load` ([`load`], [`mix`]) and `loglake-scale`
+//! ([`scale`]). [`corpus`] says what the records are, [`floor`] what they are compared with, [`server`] and [`place`] what is
+//! measured: `loglake dev` on a folder, or three roles on a [`stack`] of real servers.
 
+pub mod args;
 pub mod bench;
+pub mod compare;
 pub mod corpus;
 pub mod floor;
-mod ingest;
+mod footers;
+mod freshness;
+pub mod load;
 pub mod machine;
+pub mod mix;
 mod needles;
-mod queries;
+pub mod place;
+mod proc;
+pub mod process;
+pub mod profile;
+pub mod queries;
 pub mod report;
-mod server;
-mod stats;
+pub mod scale;
+pub mod send;
+pub mod server;
+pub mod stack;
+pub mod stats;
+pub mod targets;
 mod variable;
+pub mod watch;

@@ -3,7 +3,7 @@
 use std::fs;
 
 /// The machine, as its kernel describes it.
-#[derive(Clone, Debug)]
+#[derive(Clone, Debug, serde::Serialize)]
 pub struct Machine {
     /// The processor's name.
     pub cpu: String,
@@ -34,5 +34,17 @@ impl Machine {
             kernel: if kernel.is_empty() { unknown() } else { kernel },
             memory_mib: memory_kib.unwrap_or(0) / 1024,
         }
+    }
+}
+
+/// The revision of the tree that this runs in, as git describes it; the version of this program where there is no git.
+#[must_use]
+pub fn revision() -> String {
+    let said = std::process::Command::new("git").args(["describe", "--always", "--dirty", "--exclude", "*"]).output();
+    let said = said.ok().filter(|output| output.status.success());
+    let revision = said.map(|output| String::from_utf8_lossy(&output.stdout).trim().to_owned());
+    match revision.filter(|revision| !revision.is_empty()) {
+        Some(revision) => format!("revision {revision}"),
+        None => format!("version {}", env!("CARGO_PKG_VERSION")),
     }
 }

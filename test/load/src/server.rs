@@ -1,170 +1,192 @@
-use std::fs::{self, File};
+//! Loglake as it is measured: `loglake dev`, or the three roles on real Kafka, Redis and MinIO.
+
 use std::net::{SocketAddr, TcpListener};
 use std::path::{Path, PathBuf};
-use std::process::{Child, Command, ExitStatus, Stdio};
 use std::time::{Duration, Instant};
 
-use anyhow::{Context as _, bail, ensure};
-use rustix::process::{Pid, Signal, kill_process};
+use anyhow::{Context as _, ensure};
 
-/// How long the server may take to be ready, and to stop.
-const START_TIMEOUT: Duration = Duration::from_secs(60);
-const STOP_TIMEOUT: Duration = Duration::from_secs(300);
+use crate::place::Place;
+use crate::process::{Cost, Process};
 
-/// The keys of what it listens on. Each gets a free port.
-const LISTENERS: [&str; 7] = [
-    "LOGLAKE_INGEST_GRPC_LISTEN",
-    "LOGLAKE_INGEST_HTTP_LISTEN",
-    "LOGLAKE_QUERY_LISTEN",
-    "LOGLAKE_PROCESSOR_TAIL_LISTEN",
-    "LOGLAKE_METRICS_INGESTOR_LISTEN",
-    "LOGLAKE_METRICS_PROCESSOR_LISTEN",
-    "LOGLAKE_METRICS_QUERY_LISTEN",
-];
+/// How long the processor may take to consume what was acknowledged.
+const DRAIN_TIMEOUT: Duration = Duration::from_secs(600);
 
-/// `loglake dev` in a process of its own.
+/// The keys of what each process listens on.
+const INGEST_GRPC: &str = "LOGLAKE_INGEST_GRPC_LISTEN";
+const INGEST_HTTP: &str = "LOGLAKE_INGEST_HTTP_LISTEN";
+const QUERY: &str = "LOGLAKE_QUERY_LISTEN";
+const TAIL: &str = "LOGLAKE_PROCESSOR_TAIL_LISTEN";
+const INGESTOR_METRICS: &str = "LOGLAKE_METRICS_INGESTOR_LISTEN";
+const PROCESSOR_METRICS: &str = "LOGLAKE_METRICS_PROCESSOR_LISTEN";
+const QUERY_METRICS: &str = "LOGLAKE_METRICS_QUERY_LISTEN";
+const LISTENERS: [&str; 7] =
+    [INGEST_GRPC, INGEST_HTTP, QUERY, TAIL, INGESTOR_METRICS, PROCESSOR_METRICS, QUERY_METRICS];
+
+/// A running Loglake: one process, or one a role.
 #[derive(Debug)]
-pub(crate) struct Server {
-    child: Child,
-    log: PathBuf,
-    grpc: SocketAddr,
-    http: SocketAddr,
-    query: SocketAddr,
-    cpu_before: Duration,
+pub struct Server {
+    /// In the order in which they are stopped.
+    processes: Vec<Process>,
+    urls: Urls,
+    processor_metrics: String,
 }
 
-/// What a run of the server cost.
-#[derive(Clone, Copy, Debug)]
-pub(crate) struct Cost {
-    /// CPU of its process, user and system, from start to exit.
-    pub(crate) cpu: Duration,
-    /// The most memory it held, bytes.
-    pub(crate) peak_bytes: u64,
+/// Where a Loglake listens.
+#[derive(Clone, Debug)]
+pub struct Urls {
+    /// gRPC ingest, `http://host:port`.
+    pub grpc: String,
+    /// HTTP ingest, `http://host:port`.
+    pub http: String,
+    /// Queries, `http://host:port`.
+    pub query: String,
 }
 
 impl Server {
-    /// Starts the server on the folder `data` and waits until it is ready. What it says goes to `log`.
-    pub(crate) async fn start(binary: &Path, data: &Path, log: &Path) -> anyhow::Result<Self> {
-        // Taken together, so that no port is given out twice, and freed just before the server takes them.
-        let held = LISTENERS.iter().map(|_| TcpListener::bind("127.0.0.1:0")).collect::<Result<Vec<_>, _>>();
-        let held = held.context("looking for free ports")?;
-        let addresses =
-            held.iter().map(TcpListener::local_addr).collect::<Result<Vec<_>, _>>().context("reading a port")?;
-        let output = File::options().create(true).append(true).open(log).context("opening the server's log")?;
-        let mut command = Command::new(binary);
-        command.arg("dev").arg("--data").arg(data).stdin(Stdio::null());
-        for (name, _) in std::env::vars_os().filter(|(name, _)| name.to_string_lossy().starts_with("LOGLAKE_")) {
-            command.env_remove(name);
-        }
-        command.envs(LISTENERS.iter().zip(addresses.iter().map(ToString::to_string)));
-        command.stdout(output.try_clone().context("sharing the server's log")?).stderr(output);
-        drop(held);
-        let cpu_before = children_cpu()?;
-        let child = command.spawn().with_context(|| format!("starting {}", binary.display()))?;
-        let mut server = Self {
-            child,
-            log: log.to_owned(),
-            grpc: addresses[0],
-            http: addresses[1],
-            query: addresses[2],
-            cpu_before,
+    /// Starts `binary` on what is at `place`, and waits until it is ready. Logs go to the folder `logs`.
+    ///
+    /// # Errors
+    /// It does not start; with the end of its log.
+    pub async fn start(binary: &Path, place: &Place, logs: &Path) -> anyhow::Result<Self> {
+        let addresses = free_addresses(LISTENERS.len())?;
+        let listen = |key: &str| {
+            let at = LISTENERS.iter().position(|name| *name == key).unwrap_or(0);
+            (key.to_owned(), addresses[at].to_string())
         };
-        server.wait_until_ready().await?;
-        Ok(server)
+        let url = |key: &str| format!("http://{}", listen(key).1);
+        // Everything is flushed before the end, however slow the machine is.
+        let mut env = vec![("LOGLAKE_GRACE".to_owned(), "10m".to_owned())];
+        env.extend(place.env());
+        let mut processes = Vec::new();
+        for (role, keys) in roles(place) {
+            let mut env = env.clone();
+            env.extend(keys.iter().map(|key| listen(key)));
+            let mut args = vec![*role];
+            let data;
+            if let Place::Folder(folder) = place {
+                data = folder.to_string_lossy().into_owned();
+                args.extend(["--data", &data]);
+            }
+            processes.push(Process::start(binary, &args, &env, &logs.join(format!("{role}.log")))?);
+        }
+        for process in &mut processes {
+            let metrics = match process.name() {
+                "ingestor" => INGESTOR_METRICS,
+                "processor" => PROCESSOR_METRICS,
+                _ => QUERY_METRICS,
+            };
+            process.wait_until_ready(&format!("{}/ready", url(metrics))).await?;
+        }
+        let urls = Urls { grpc: url(INGEST_GRPC), http: url(INGEST_HTTP), query: url(QUERY) };
+        Ok(Self { processes, urls, processor_metrics: format!("{}/metrics", url(PROCESSOR_METRICS)) })
     }
 
-    async fn wait_until_ready(&mut self) -> anyhow::Result<()> {
+    /// Where it listens.
+    #[must_use]
+    pub fn urls(&self) -> &Urls {
+        &self.urls
+    }
+
+    /// The ids of its processes, with what they were started as.
+    pub(crate) fn processes(&self) -> Vec<(u32, String)> {
+        self.processes.iter().map(|process| (process.id(), process.name().to_owned())).collect()
+    }
+
+    /// Waits until the processor has consumed `records` since it started.
+    ///
+    /// # Errors
+    /// It does not within ten minutes, or its metrics cannot be read.
+    pub async fn wait_until_consumed(&self, records: u64) -> anyhow::Result<()> {
         let client = reqwest::Client::new();
-        let url = format!("http://{}/ready", self.query);
         let started = Instant::now();
-        while started.elapsed() < START_TIMEOUT {
-            if let Some(status) = self.child.try_wait().context("waiting for the server")? {
-                bail!("the server ended at its start with {status}:\n{}", self.last_words());
-            }
-            if client.get(&url).send().await.is_ok_and(|answer| answer.status().is_success()) {
+        loop {
+            let answer = client.get(&self.processor_metrics).send().await.context("asking the processor's metrics")?;
+            let text = answer.text().await.context("reading the processor's metrics")?;
+            let consumed = metric(&text, "loglake_process_records_total").unwrap_or(0.0);
+            if consumed >= records as f64 {
                 return Ok(());
             }
-            tokio::time::sleep(Duration::from_millis(10)).await;
-        }
-        bail!("the server was not ready within {START_TIMEOUT:?}:\n{}", self.last_words())
-    }
-
-    pub(crate) fn grpc_url(&self) -> String {
-        format!("http://{}", self.grpc)
-    }
-
-    pub(crate) fn ingest_url(&self) -> String {
-        format!("http://{}/v1/ingest", self.http)
-    }
-
-    pub(crate) fn query_url(&self) -> String {
-        format!("http://{}/v1/query", self.query)
-    }
-
-    pub(crate) fn services_url(&self) -> String {
-        format!("http://{}/v1/services", self.query)
-    }
-
-    /// Asks the server to stop, waits until it has flushed and ended, and says what it cost.
-    pub(crate) async fn stop(mut self) -> anyhow::Result<Cost> {
-        let mut peak_bytes = self.peak_bytes();
-        kill_process(self.pid()?, Signal::TERM).context("asking the server to stop")?;
-        let started = Instant::now();
-        let status = loop {
-            if let Some(status) = self.child.try_wait().context("waiting for the server")? {
-                break status;
-            }
-            // The mark of the highest memory only rises; the last reading before the end is the one that counts.
-            peak_bytes = peak_bytes.max(self.peak_bytes());
             ensure!(
-                started.elapsed() < STOP_TIMEOUT,
-                "the server did not stop within {STOP_TIMEOUT:?}:\n{}",
-                self.last_words()
+                started.elapsed() < DRAIN_TIMEOUT,
+                "the processor consumed {consumed} of {records} records within {DRAIN_TIMEOUT:?}"
             );
-            tokio::time::sleep(Duration::from_millis(5)).await;
-        };
-        ensure!(ExitStatus::success(&status), "the server ended with {status}:\n{}", self.last_words());
-        Ok(Cost { cpu: children_cpu()?.saturating_sub(self.cpu_before), peak_bytes })
-    }
-
-    fn pid(&self) -> anyhow::Result<Pid> {
-        i32::try_from(self.child.id()).ok().and_then(Pid::from_raw).context("the server has no process id")
-    }
-
-    /// 0 once the process is gone.
-    fn peak_bytes(&self) -> u64 {
-        let status = fs::read_to_string(format!("/proc/{}/status", self.child.id())).unwrap_or_default();
-        let line = status.lines().find_map(|line| line.strip_prefix("VmHWM:"));
-        line.and_then(|text| text.trim().split(' ').next()?.parse::<u64>().ok()).unwrap_or(0) * 1024
-    }
-
-    /// The end of what the server said.
-    fn last_words(&self) -> String {
-        let text = fs::read_to_string(&self.log).unwrap_or_default();
-        let lines: Vec<&str> = text.lines().collect();
-        lines[lines.len().saturating_sub(20)..].join("\n")
-    }
-}
-
-impl Drop for Server {
-    fn drop(&mut self) {
-        // A server that is left behind by a failed run must not live on. It may have ended already: then both do nothing.
-        let _ = self.child.kill();
-        let _ = self.child.wait();
-    }
-}
-
-/// CPU of all children that have ended and were waited for.
-fn children_cpu() -> anyhow::Result<Duration> {
-    let stat = fs::read_to_string("/proc/self/stat").context("reading /proc/self/stat")?;
-    // Fields are counted from behind the program's name, which may hold blanks; 16 and 17 of proc(5) are the children's.
-    let fields: Vec<&str> =
-        stat.rsplit_once(')').map(|(_, rest)| rest.split_whitespace().collect()).unwrap_or_default();
-    let ticks = [13, 14].map(|at| fields.get(at).and_then(|field| field.parse::<u64>().ok()));
-    match ticks {
-        [Some(user), Some(system)] => {
-            Ok(Duration::from_secs_f64((user + system) as f64 / rustix::param::clock_ticks_per_second() as f64))
+            tokio::time::sleep(Duration::from_millis(20)).await;
         }
-        _ => bail!("/proc/self/stat does not tell the children's CPU"),
+    }
+
+    /// Stops it, everything flushed, and says what each of its processes cost.
+    ///
+    /// # Errors
+    /// One of them does not end in order; with the end of its log.
+    pub async fn stop(self) -> anyhow::Result<Vec<(String, Cost)>> {
+        let mut costs = Vec::new();
+        for process in self.processes {
+            let name = process.name().to_owned();
+            costs.push((name, process.stop().await?));
+        }
+        Ok(costs)
+    }
+}
+
+/// The processes of a Loglake at `place`, and what each listens on.
+fn roles(place: &Place) -> &'static [(&'static str, &'static [&'static str])] {
+    match place {
+        Place::Folder(_) => &[("dev", &LISTENERS)],
+        Place::Servers { .. } => &[
+            ("ingestor", &[INGEST_GRPC, INGEST_HTTP, INGESTOR_METRICS]),
+            ("processor", &[TAIL, PROCESSOR_METRICS]),
+            ("query", &[QUERY, QUERY_METRICS]),
+        ],
+    }
+}
+
+/// Addresses on the loopback that nobody listens on. They are taken together, so that none is given out twice, and freed just
+/// before the server takes them.
+fn free_addresses(count: usize) -> anyhow::Result<Vec<SocketAddr>> {
+    let held = (0..count).map(|_| TcpListener::bind("127.0.0.1:0")).collect::<Result<Vec<_>, _>>();
+    let held = held.context("looking for free ports")?;
+    held.iter().map(TcpListener::local_addr).collect::<Result<Vec<_>, _>>().context("reading a port")
+}
+
+/// A free port on the loopback, and the one after it free too.
+pub(crate) fn free_pair() -> anyhow::Result<u16> {
+    for _ in 0..100 {
+        let port = free_addresses(1)?[0].port();
+        if port < u16::MAX && TcpListener::bind(("127.0.0.1", port + 1)).is_ok() {
+            return Ok(port);
+        }
+    }
+    anyhow::bail!("there are no two free ports beside each other on the loopback")
+}
+
+/// The sum of a metric over its labels, in the text that Prometheus reads.
+fn metric(text: &str, name: &str) -> Option<f64> {
+    let values = text.lines().filter(|line| !line.starts_with('#')).filter_map(|line| {
+        let (key, value) = line.rsplit_once(' ')?;
+        let key = key.split('{').next()?;
+        (key == name).then(|| value.parse::<f64>().ok())?
+    });
+    values.reduce(|sum, value| sum + value)
+}
+
+/// The folder of a server's logs beneath `folder`.
+///
+/// # Errors
+/// It cannot be made.
+pub(crate) fn logs_in(folder: &Path) -> anyhow::Result<PathBuf> {
+    let logs = folder.join("logs");
+    std::fs::create_dir_all(&logs).with_context(|| format!("making {}", logs.display()))?;
+    Ok(logs)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::metric;
+
+    #[test]
+    fn metrics_are_summed_over_their_labels() {
+        let text = "# HELP a x\na{p=\"1\"} 2\na{p=\"2\"} 3\nab 7\n";
+        assert_eq!((metric(text, "a"), metric(text, "ab"), metric(text, "c")), (Some(5.0), Some(7.0), None));
     }
 }
