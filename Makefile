@@ -15,6 +15,8 @@ BASE ?=
 LOAD ?= ingest
 # What `scale` does: `records` or `tenants`, and any argument of them.
 SCALE ?= records
+# A filter and other arguments of the micro-benches.
+MICRO ?=
 # Any argument of `loglake-fault`: --list, --row NAME, --seed N, --again.
 FAULT ?=
 # Any argument of `loglake-model`.
@@ -31,7 +33,7 @@ RUN := $(CARGO) run --release --locked --quiet
 # Where cargo puts what it builds; asked only where it is used.
 TARGET = $(shell $(CARGO) metadata --format-version 1 --no-deps | sed 's/.*"target_directory":"\([^"]*\)".*/\1/')
 
-.PHONY: help run test soak fuzz check fmt lint bench bench-profile bench-compare load scale model proto build generate-logs stack stack-down \
+.PHONY: help run test soak fuzz check fmt lint bench bench-profile bench-compare bench-micro load scale model proto build generate-logs stack stack-down \
   run-ingestor run-processor run-query test-integration clean fmt-check
 
 help: ## Lists what there is to make
@@ -77,6 +79,9 @@ bench-profile: ## The same once, with a table of where the server's CPU goes (ne
 
 bench-compare: ## Builds BASE=revision and this tree, runs them in turn, prints ratios (BENCH=arguments)
 	@test/tools/bench_compare.sh '$(BASE)' $(BENCH)
+
+bench-micro: ## Measures decoders, codec, planner and merge alone (MICRO=filter)
+	@$(CARGO) bench --locked --benches -p loglake-formats -p loglake-batch -p loglake-query -- $(MICRO)
 
 load: ## Loads a server of its own: rates, acknowledgements, freshness, drops (LOAD='query', 'ingest --rate 20000')
 	@$(BUILD) -p loglake -p loglake-load --bins
