@@ -34,6 +34,6 @@ say "building $base ($(git log -1 --format='%h %s' "$commit"))"
 (cd "$tree" && CARGO_TARGET_DIR=$folder/target "$cargo" build --release --locked -p loglake --bins)
 cp -f "$folder/target/release/loglake" "$folder/loglake-$commit"
 say "building this tree ($(git describe --always --dirty --exclude '*'))"
-"$cargo" build --release --locked -p loglake -p loglake-load --bins
+"$cargo" build --release --locked -p loglake -p loglake-load --bin loglake --bin loglake-bench
 
 "$target/release/loglake-bench" --server "$target/release/loglake" --base "$folder/loglake-$commit" "$@"

@@ -16,6 +16,9 @@ if grep -E '^(aws-lc-sys|openssl-sys|rsa) ' <<<"$tree"; then
   exit 1
 fi
 
+say "sizing"
+python3 deploy/sizing.py --check
+
 say "paths of one machine"
 # The brackets keep this line from finding itself.
 if git grep -nE '(^|[^A-Za-z0-9_.])/(wor[k]|roo[t]|hom[e]/[a-z]+)/' -- . ':!test/data' ':!Cargo.lock'; then

@@ -12,7 +12,7 @@ use tokio::task::JoinSet;
 
 use crate::corpus::{Corpus, records};
 use crate::needles::{LIMIT, histogram, inner_digits};
-use crate::queries::Asker;
+use crate::queries::{Asker, Stats};
 use crate::server::Urls;
 use crate::stats::Percentiles;
 
@@ -46,6 +46,10 @@ pub struct Outcome {
     pub rate: f64,
     /// All of them.
     pub all: Percentiles,
+    /// Chunks that a query read from, on average.
+    pub objects_per_query: f64,
+    /// Bytes that a query read from the store, on average.
+    pub bytes_per_query: f64,
     /// By kind.
     pub kinds: Vec<(&'static str, Percentiles)>,
 }
@@ -108,13 +112,20 @@ impl Pool {
     }
 }
 
-async fn ask(asker: &Asker, is_aggregate: bool, query: &Value) -> anyhow::Result<()> {
+async fn ask(asker: &Asker, is_aggregate: bool, query: &Value) -> anyhow::Result<Stats> {
     if is_aggregate {
-        asker.aggregate(query).await?.context("the server has no /v1/aggregate any more")?;
-    } else {
-        asker.page(query).await?;
+        let (_, stats) = asker.aggregate(query).await?.context("the server has no /v1/aggregate any more")?;
+        return Ok(stats);
     }
-    Ok(())
+    Ok(asker.page(query).await?.stats)
+}
+
+/// A query that was answered.
+#[derive(Clone, Copy, Debug)]
+struct Asked {
+    kind: usize,
+    took: Duration,
+    stats: Stats,
 }
 
 /// As many queries as the server answers to `clients` that each wait for their answer: what saturates it.
@@ -138,8 +149,8 @@ pub async fn saturate(
             while started.elapsed() < span {
                 let (kind, is_aggregate, query) = pool.draw(&mut dice);
                 let since = Instant::now();
-                ask(&asker, is_aggregate, &query).await?;
-                times.push((kind, since.elapsed()));
+                let stats = ask(&asker, is_aggregate, &query).await?;
+                times.push(Asked { kind, took: since.elapsed(), stats });
             }
             anyhow::Ok(times)
         });
@@ -168,8 +179,8 @@ pub async fn at_rate(pool: &Pool, urls: &Urls, rate: f64, span: Duration, seed: 
         let (kind, is_aggregate, query) = pool.draw(&mut dice);
         let (asker, since) = (asker.clone(), due);
         tasks.spawn(async move {
-            ask(&asker, is_aggregate, &query).await?;
-            anyhow::Ok((kind, since.elapsed()))
+            let stats = ask(&asker, is_aggregate, &query).await?;
+            anyhow::Ok(Asked { kind, took: since.elapsed(), stats })
         });
         // Exponential gaps: never ln(0), as the draw is above 0.
         let draw = (dice.below(1 << 32) + 1) as f64 / (1_u64 << 32) as f64;
@@ -182,14 +193,22 @@ pub async fn at_rate(pool: &Pool, urls: &Urls, rate: f64, span: Duration, seed: 
     Ok(outcome(&times, started.elapsed()))
 }
 
-fn outcome(times: &[(usize, Duration)], took: Duration) -> Outcome {
+fn outcome(asked: &[Asked], took: Duration) -> Outcome {
     let of = |kind: Option<usize>| {
-        let times = times.iter().filter(|(of, _)| kind.is_none_or(|kind| kind == *of)).map(|(_, time)| *time);
+        let times = asked.iter().filter(|asked| kind.is_none_or(|kind| kind == asked.kind)).map(|asked| asked.took);
         Percentiles::of(&times.collect::<Vec<_>>())
     };
+    let average = |pick: fn(&Stats) -> u64| {
+        asked.iter().map(|asked| pick(&asked.stats)).sum::<u64>() as f64 / asked.len().max(1) as f64
+    };
     let kinds = KINDS.iter().enumerate().map(|(kind, name)| (*name, of(Some(kind))));
-    let kinds = kinds.filter(|(_, percentiles)| percentiles.count > 0).collect();
-    Outcome { rate: times.len() as f64 / took.as_secs_f64().max(1e-9), all: of(None), kinds }
+    Outcome {
+        rate: asked.len() as f64 / took.as_secs_f64().max(1e-9),
+        all: of(None),
+        objects_per_query: average(|stats| stats.objects_read),
+        bytes_per_query: average(|stats| stats.bytes_read),
+        kinds: kinds.filter(|(_, percentiles)| percentiles.count > 0).collect(),
+    }
 }
 
 /// An outcome as a table of Markdown.
@@ -204,6 +223,11 @@ pub fn table(title: &str, outcome: &Outcome) -> String {
     {
         text += &format!("| {name} | {count} | {p50:.1} | {p95:.1} | {p99:.1} | {max:.1} |\n");
     }
+    text += &format!(
+        "\nA query read from {:.1} chunks and {:.0} KB, on average.\n",
+        outcome.objects_per_query,
+        outcome.bytes_per_query / 1e3
+    );
     text
 }
 
@@ -233,9 +257,14 @@ mod tests {
 
     #[test]
     fn outcomes_tell_each_kind_that_was_asked() {
-        let times = [(0, Duration::from_millis(2)), (4, Duration::from_millis(8)), (0, Duration::from_millis(4))];
-        let outcome = outcome(&times, Duration::from_secs(2));
+        let asked = [(0, 2, 9), (4, 8, 0), (0, 4, 3)].map(|(kind, ms, objects_read)| Asked {
+            kind,
+            took: Duration::from_millis(ms),
+            stats: Stats { objects_read, bytes_read: 100 },
+        });
+        let outcome = outcome(&asked, Duration::from_secs(2));
         assert_eq!((outcome.rate, outcome.all.max, outcome.kinds.len()), (1.5, 8.0, 2));
+        assert_eq!((outcome.objects_per_query, outcome.bytes_per_query), (4.0, 100.0));
         assert!(table("load", &outcome).contains("| newest 100 | 2 | 2.0 | 4.0 | 4.0 | 4.0 |"));
     }
 }

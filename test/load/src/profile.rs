@@ -123,7 +123,7 @@ const STAGES: [(&str, &[&str]); 14] = [
         ],
     ),
     ("chunk: lines walked, members, footers", &["loglake_chunk::"]),
-    ("process: hold, sort, gather, flush", &["loglake_process::"]),
+    ("process: hold, sort, gather, flush", &["loglake_process::", "slice::sort"]),
     ("batch: build, read, check", &["loglake_batch::", "crc32c"]),
     ("decode", &["loglake_formats::", "loglake_api::", "prost::", "serde_json::"]),
     ("validate", &["loglake_pipeline::"]),

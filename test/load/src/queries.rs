@@ -50,6 +50,18 @@ pub(crate) struct Page {
     next_cursor: Option<String>,
     complete: bool,
     missing: Value,
+    #[serde(default)]
+    pub(crate) stats: Stats,
+}
+
+/// What an answer says of its own cost.
+#[derive(Clone, Copy, Debug, Default, Deserialize)]
+#[serde(default)]
+pub(crate) struct Stats {
+    /// Chunks that were read from.
+    pub(crate) objects_read: u64,
+    /// Bytes that were read from the store.
+    pub(crate) bytes_read: u64,
 }
 
 #[derive(Deserialize)]
@@ -57,6 +69,8 @@ struct Series {
     series: Vec<Points>,
     complete: bool,
     missing: Value,
+    #[serde(default)]
+    stats: Stats,
 }
 
 #[derive(Deserialize)]
@@ -112,13 +126,14 @@ impl Asker {
         Ok(page)
     }
 
-    /// The sum of all points of `POST /v1/aggregate`, which must be complete; `None` when the server has none.
-    pub(crate) async fn aggregate(&self, query: &Value) -> anyhow::Result<Option<u64>> {
+    /// The sum of all points of `POST /v1/aggregate`, which must be complete, and its cost; `None` when the server has none.
+    pub(crate) async fn aggregate(&self, query: &Value) -> anyhow::Result<Option<(u64, Stats)>> {
         let Some(answer) = self.post("/v1/aggregate", query).await? else { return Ok(None) };
         let found: Series = serde_json::from_slice(&answer)
             .with_context(|| format!("reading the answer {}", String::from_utf8_lossy(&answer)))?;
         ensure!(found.complete, "the answer to {query} is not complete: {}", found.missing);
-        Ok(Some(found.series.iter().flat_map(|series| &series.points).map(|(_, count)| count).sum()))
+        let count = found.series.iter().flat_map(|series| &series.points).map(|(_, count)| count).sum();
+        Ok(Some((count, found.stats)))
     }
 
     /// Counts the matches page by page, and gives each id to `each`.
@@ -144,11 +159,11 @@ impl Asker {
         Ok(match ask {
             Ask::Page(query) => (Way::Page, self.page(query).await?.items.len() as u64),
             Ask::Histogram(query) => match self.aggregate(query).await? {
-                Some(count) => (Way::Aggregate, count),
+                Some((count, _)) => (Way::Aggregate, count),
                 None => (Way::NotThere, 0),
             },
             Ask::Count(filters) => match self.aggregate(filters).await? {
-                Some(count) => (Way::Aggregate, count),
+                Some((count, _)) => (Way::Aggregate, count),
                 None => (Way::Paged, self.paged(filters, &mut |_| {}).await?),
             },
         })

@@ -33,9 +33,14 @@ pub struct Setting {
 }
 
 /// What the file of results begins with; new figures go below it.
-const HEAD: &str = "# Results of `make bench`\n\nNewest first. Costs are stated in **gzip floors**: the CPU of libdeflate level 1 alone, in 1 MiB blocks, over \
-the lines that the\ncorpus becomes, measured before and after each ingest on the same machine. CPU is that of the server's process from start to exit,\n\
-everything flushed, the client apart. Cold is the first query after a start of the server; the machine's page cache stays warm.\n";
+const HEAD: &str = "# Results of `make bench`
+
+Newest first. Costs are stated in **gzip floors**: the CPU of libdeflate level 1 alone, in 1 MiB blocks, over the lines that the
+corpus becomes, measured before and after each ingest on the same machine. CPU is that of our processes from start to exit, everything
+flushed; the client, Kafka, Redis and MinIO apart. An acknowledgement is that of a batch of 1,000 records: saturated, from its sending;
+at half of that rate, from when it was due. Memory by quarters is the median in each quarter of the time that records came. Cold is the
+first query after a start of the server; the machine's page cache stays warm.
+";
 
 /// Parts of the CPU below this share of it are left out.
 const LEAST_SHARE: f64 = 0.005;
