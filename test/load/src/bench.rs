@@ -276,10 +276,7 @@ async fn ingest(settings: &Settings, corpus: &Arc<Corpus>, protocol: Protocol, s
 
     let records = corpus.settings.records as f64;
     let us = |cpu: Duration| cpu.as_secs_f64() * 1e6 / records;
-    let mut cost = Cost::default();
-    for (_, part) in &costs {
-        cost += *part;
-    }
+    let cost = Cost::of_all(&costs);
     let at_rest = site.place.at_rest()?;
     Ok(Ingest {
         protocol,

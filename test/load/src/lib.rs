@@ -2,7 +2,7 @@
 //! seeded corpus made from the Loghub samples, beside the cost of gzip alone on the same machine in the same minutes.
 //!
 //! Three programs: `loglake-bench` (start reading with [`bench::run`]), `loglake-load` ([`load`], [`mix`]) and `loglake-scale`
-//! ([`scale`]). [`corpus`] says what the records are, [`floor`] what they are compared with, [`server`] and [`place`] what is
+//! ([`scale`], [`tenants`]). [`corpus`] says what the records are, [`floor`] what they are compared with, [`server`] and [`place`] what is
 //! measured: `loglake dev` on a folder, or three roles on a [`stack`] of real servers.
 
 pub mod args;
@@ -28,5 +28,6 @@ pub mod server;
 pub mod stack;
 pub mod stats;
 pub mod targets;
+pub mod tenants;
 mod variable;
 pub mod watch;

@@ -31,10 +31,14 @@ pub struct Cost {
     pub peak_bytes: u64,
 }
 
-impl std::ops::AddAssign for Cost {
-    fn add_assign(&mut self, other: Self) {
-        self.cpu += other.cpu;
-        self.peak_bytes += other.peak_bytes;
+impl Cost {
+    /// What several processes cost together.
+    #[must_use]
+    pub fn of_all(costs: &[(String, Self)]) -> Self {
+        costs.iter().fold(Self::default(), |sum, (_, cost)| Self {
+            cpu: sum.cpu + cost.cpu,
+            peak_bytes: sum.peak_bytes + cost.peak_bytes,
+        })
     }
 }
 

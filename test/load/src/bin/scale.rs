@@ -8,8 +8,9 @@ use clap::{Parser, Subcommand};
 use loglake_load::args::{Loghub, Seed, Site, corpus, write_json};
 use loglake_load::bench::Settings;
 use loglake_load::corpus::Kind;
-use loglake_load::scale::{self, Many};
+use loglake_load::scale;
 use loglake_load::send::Protocol;
+use loglake_load::tenants::{self, Many};
 
 /// Measures how cost grows: with the number of records, or with that of tenants and services.
 #[derive(Debug, Parser)]
@@ -120,8 +121,8 @@ async fn by_tenants(args: &Tenants) -> anyhow::Result<()> {
         services,
         records,
     };
-    let found = scale::tenants(&many, &corpus).await?;
-    print!("{}", scale::tenants_table(&found));
+    let found = tenants::run(&many, &corpus).await?;
+    print!("{}", tenants::table(&found));
     if let Some(path) = &args.json {
         write_json(path, &found)?;
     }
