@@ -74,21 +74,21 @@ bench: ## Measures CPU, memory, bytes at rest and latencies on a seeded corpus (
 	@'$(TARGET)/release/loglake-bench' --server '$(TARGET)/release/loglake' $(BENCH)
 
 bench-profile: ## The same once, with a table of where the server's CPU goes (needs perf)
-	@$(CARGO) build --profile bench-profile --locked -p loglake -p loglake-load --bin loglake --bin loglake-bench
+	@$(CARGO) build --profile bench-profile --locked -p loglake -p loglake-load --bin loglake --bin loglake-bench $(ISAL)
 	@'$(TARGET)/bench-profile/loglake-bench' --server '$(TARGET)/bench-profile/loglake' --profile --rounds 1 --half-for 0s --no-queries $(BENCH)
 
 bench-compare: ## Builds BASE=revision and this tree, runs them in turn, prints ratios (BENCH=arguments)
 	@test/tools/bench_compare.sh '$(BASE)' $(BENCH)
 
 bench-micro: ## Measures decoders, codec, planner and merge alone (MICRO=filter)
-	@$(CARGO) bench --locked --benches -p loglake-formats -p loglake-batch -p loglake-query -- $(MICRO)
+	@$(CARGO) bench --locked --benches -p loglake-chunk -p loglake-formats -p loglake-batch -p loglake-query -- $(MICRO)
 
 load: ## Loads a server of its own: rates, acknowledgements, freshness, drops (LOAD='query', 'ingest --rate 20000')
-	@$(BUILD) -p loglake -p loglake-load --bin loglake --bin loglake-load
+	@$(BUILD) -p loglake -p loglake-load --bin loglake --bin loglake-load $(ISAL)
 	@'$(TARGET)/release/loglake-load' $(LOAD) --server '$(TARGET)/release/loglake'
 
 scale: ## Measures how cost grows with records, or SCALE='tenants' with tenants and services
-	@$(BUILD) -p loglake -p loglake-load --bin loglake --bin loglake-scale
+	@$(BUILD) -p loglake -p loglake-load --bin loglake --bin loglake-scale $(ISAL)
 	@'$(TARGET)/release/loglake-scale' $(SCALE) --server '$(TARGET)/release/loglake'
 
 model: ## Explores the commit protocol's models at their large sizes, minutes (MODEL=arguments of loglake-model)

@@ -6,7 +6,7 @@ use loglake_model::{Level, Window};
 use crate::encoder::{Block, Scratch};
 use crate::profile::TimeProfile;
 use crate::text_filter::GramMap;
-use crate::{BLOCK_TARGET_BYTES, Codec, Error, Libdeflate, MAX_RAW_BLOCK_BYTES, MAX_STORED_BLOCK_BYTES, member};
+use crate::{BLOCK_TARGET_BYTES, Codec, Error, Libdeflate, MAX_RAW_BLOCK_BYTES, member};
 
 /// What the directory says of a block.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

@@ -88,6 +88,7 @@ async fn router(folder: &std::path::Path, chunks: usize) -> axum::Router {
         concurrent: 8,
         look_ahead_bytes: 8 << 20,
         footer_cache_bytes: 64 << 20,
+        cache_memory_bytes: 0,
         cluster: "bench".to_owned(),
     };
     QueryService::within(config, parts, Surroundings::default()).await.expect("all parts answer")
