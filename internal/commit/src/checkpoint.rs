@@ -3,15 +3,15 @@ use std::collections::BTreeMap;
 use loglake_index::Gap;
 use serde::{Deserialize, Serialize};
 
-use crate::{Error, QuarantineRef, SegmentRef};
+use crate::{Error, QuarantineRef, SegmentRef, sealed};
 
-/// The version of the checkpoint's format that this program writes and reads.
-pub const CHECKPOINT_VERSION: u32 = 1;
+/// The version of the checkpoint's format that this program writes. Version 1, which it reads too, has no checksum.
+pub const CHECKPOINT_VERSION: u32 = 2;
 /// No checkpoint is larger: a chain that would need more is not folded.
 pub const MAX_CHECKPOINT_BYTES: usize = 64 << 20;
 
-/// A partition's chain folded up to `seq`: what a reader needs in place of the entries up to it. Stored as JSON; created,
-/// never replaced. The newest one is the boundary: an entry at or below it that somebody creates later is none.
+/// A partition's chain folded up to `seq`: what a reader needs in place of the entries up to it. Stored as JSON with a checksum
+/// at its end; created, never replaced. The newest one is the boundary: an entry at or below it that somebody creates later is none.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct Checkpoint {
@@ -86,6 +86,7 @@ impl Checkpoint {
     pub(crate) fn encode(&self) -> Result<Vec<u8>, Error> {
         let bytes = serde_json::to_vec(self)
             .map_err(|error| Error::Corrupt { key: format!("checkpoint {}", self.seq), what: error.to_string() })?;
+        let bytes = sealed::seal(bytes);
         if bytes.len() > MAX_CHECKPOINT_BYTES {
             return Err(Error::TooLarge { what: "checkpoint", bytes: bytes.len(), max: MAX_CHECKPOINT_BYTES });
         }
@@ -98,8 +99,12 @@ impl Checkpoint {
     /// `Newer` for a later version, `Corrupt` for everything else that is not such a checkpoint.
     pub fn decode(key: &str, seq: u64, bytes: &[u8]) -> Result<Self, Error> {
         let corrupt = |what: String| Error::Corrupt { key: key.to_owned(), what };
-        crate::version::check(key, "checkpoint", CHECKPOINT_VERSION, bytes)?;
-        let checkpoint: Self = serde_json::from_slice(bytes).map_err(|error| corrupt(error.to_string()))?;
+        let (json, is_sealed) = sealed::open(bytes).map_err(corrupt)?;
+        crate::version::check(key, "checkpoint", CHECKPOINT_VERSION, &json)?;
+        let checkpoint: Self = serde_json::from_slice(&json).map_err(|error| corrupt(error.to_string()))?;
+        if !is_sealed && checkpoint.version > 1 {
+            return Err(corrupt("its checksum is missing".to_owned()));
+        }
         if checkpoint.seq != seq {
             return Err(corrupt(format!("it says that it is checkpoint {}", checkpoint.seq)));
         }
@@ -154,18 +159,25 @@ mod tests {
     }
 
     #[test]
-    fn the_stored_form_of_version_1_stays() {
-        let golden = include_str!("../testdata/checkpoint-v1.json").trim_end();
+    fn the_stored_form_of_version_2_stays_and_version_1_is_still_read() {
+        let golden = include_str!("../testdata/checkpoint-v2.json").trim_end();
         assert_eq!(String::from_utf8(checkpoint().encode().unwrap()).unwrap(), golden);
         assert_eq!(Checkpoint::decode("k", 64, golden.as_bytes()).unwrap(), checkpoint());
+        let first = include_str!("../testdata/checkpoint-v1.json").trim_end();
+        assert_eq!(Checkpoint::decode("k", 64, first.as_bytes()).unwrap(), Checkpoint { version: 1, ..checkpoint() });
     }
 
     #[test]
     fn strangers_are_refused() {
-        let text = String::from_utf8(checkpoint().encode().unwrap()).unwrap();
-        let decode = |seq, text: &str| Checkpoint::decode("k", seq, text.as_bytes());
+        let sealed = checkpoint().encode().unwrap();
+        assert!(matches!(Checkpoint::decode("k", 64, &sealed[..sealed.len() - 1]), Err(Error::Corrupt { .. })));
+        let text = String::from_utf8(sealed::open(&sealed).unwrap().0.into_owned()).unwrap();
+        assert!(
+            matches!(Checkpoint::decode("k", 64, text.as_bytes()), Err(Error::Corrupt { .. })),
+            "it lacks the checksum"
+        );
+        let decode = |seq, text: &str| Checkpoint::decode("k", seq, &sealed::seal(text.as_bytes().to_vec()));
         assert!(matches!(decode(65, &text), Err(Error::Corrupt { .. })));
-        assert!(matches!(decode(64, &text[..text.len() - 1]), Err(Error::Corrupt { .. })));
         assert!(matches!(
             decode(64, &text.replace("\"chunks\":2,\"rec", "\"chunks\":3,\"rec")),
             Err(Error::Corrupt { .. })
@@ -175,6 +187,6 @@ mod tests {
             text.replace("\"chunks\":2}", &format!("{many},{}", segment_text().replace("\"chunks\":2}", &many)));
         assert!(matches!(decode(64, &twice), Err(Error::Corrupt { .. })));
         assert!(matches!(decode(64, &text.replace("\"hash\"", "\"more\":1,\"hash\"")), Err(Error::Corrupt { .. })));
-        assert!(matches!(decode(64, &text.replace("\"version\":1", "\"version\":2")), Err(Error::Newer { .. })));
+        assert!(matches!(decode(64, &text.replace("\"version\":2", "\"version\":3")), Err(Error::Newer { .. })));
     }
 }

@@ -3,16 +3,16 @@ use loglake_model::ChunkMeta;
 use serde::{Deserialize, Serialize};
 use sha2::{Digest, Sha256};
 
-use crate::Error;
+use crate::{Error, sealed};
 
-/// The version of the entry's format that this program writes and reads.
-pub const ENTRY_VERSION: u32 = 1;
+/// The version of the entry's format that this program writes. Version 1, which it reads too, has no checksum.
+pub const ENTRY_VERSION: u32 = 2;
 /// A flush is cut before its entry would outgrow this: one small PUT.
 pub const TARGET_ENTRY_BYTES: usize = 4 << 20;
 /// No entry is larger. Only a message of an ingestor that did not know [`TARGET_ENTRY_BYTES`] makes one past that.
 pub const MAX_ENTRY_BYTES: usize = 32 << 20;
 
-/// One change of a partition's live set. Stored as JSON; created, never replaced.
+/// One change of a partition's live set. Stored as JSON with a checksum at its end; created, never replaced.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct Entry {
@@ -66,6 +66,7 @@ impl Entry {
     pub fn encode(&self) -> Result<Vec<u8>, Error> {
         let bytes = serde_json::to_vec(self)
             .map_err(|error| Error::Corrupt { key: format!("entry {}", self.seq), what: error.to_string() })?;
+        let bytes = sealed::seal(bytes);
         if bytes.len() > MAX_ENTRY_BYTES {
             return Err(Error::TooLarge { what: "entry", bytes: bytes.len(), max: MAX_ENTRY_BYTES });
         }
@@ -78,8 +79,12 @@ impl Entry {
     /// `Newer` for a later version, `Corrupt` for everything else that is not such an entry.
     pub fn decode(key: &str, seq: u64, bytes: &[u8]) -> Result<Self, Error> {
         let corrupt = |what: String| Error::Corrupt { key: key.to_owned(), what };
-        crate::version::check(key, "entry", ENTRY_VERSION, bytes)?;
-        let entry: Self = serde_json::from_slice(bytes).map_err(|error| corrupt(error.to_string()))?;
+        let (json, is_sealed) = sealed::open(bytes).map_err(corrupt)?;
+        crate::version::check(key, "entry", ENTRY_VERSION, &json)?;
+        let entry: Self = serde_json::from_slice(&json).map_err(|error| corrupt(error.to_string()))?;
+        if !is_sealed && entry.version > 1 {
+            return Err(corrupt("its checksum is missing".to_owned()));
+        }
         if entry.seq != seq {
             return Err(corrupt(format!("it says that it is entry {}", entry.seq)));
         }
@@ -144,18 +149,38 @@ pub(crate) mod tests {
         assert_eq!(Entry::decode("k", 4, &bytes).unwrap(), entry);
         assert!(matches!(Entry::decode("k", 5, &bytes), Err(Error::Corrupt { .. })));
         assert!(matches!(Entry::decode("k", 4, &bytes[..bytes.len() - 1]), Err(Error::Corrupt { .. })));
-        let newer = String::from_utf8(bytes.clone()).unwrap().replace("\"version\":1", "\"version\":2");
-        assert!(matches!(Entry::decode("k", 4, newer.as_bytes()), Err(Error::Newer { .. })));
-        let unknown = String::from_utf8(bytes).unwrap().replace("\"seq\"", "\"extra\":1,\"seq\"");
-        assert!(matches!(Entry::decode("k", 4, unknown.as_bytes()), Err(Error::Corrupt { .. })));
+        let json = String::from_utf8(sealed::open(&bytes).unwrap().0.into_owned()).unwrap();
+        let sealed = |text: String| sealed::seal(text.into_bytes());
+        let newer = sealed(json.replace("\"version\":2", "\"version\":3"));
+        assert!(matches!(Entry::decode("k", 4, &newer), Err(Error::Newer { .. })));
+        let unknown = sealed(json.replace("\"seq\"", "\"extra\":1,\"seq\""));
+        assert!(matches!(Entry::decode("k", 4, &unknown), Err(Error::Corrupt { .. })));
+        assert!(matches!(Entry::decode("k", 4, json.as_bytes()), Err(Error::Corrupt { .. })), "it lacks the checksum");
     }
 
     #[test]
-    fn the_stored_form_of_version_1_stays() {
+    fn a_flipped_bit_never_gives_another_entry() {
+        let bytes = entry(4, 5_000, 5_001).encode().unwrap();
+        for at in 0..bytes.len() * 8 {
+            let mut flipped = bytes.clone();
+            flipped[at / 8] ^= 1 << (at % 8);
+            assert!(Entry::decode("k", 4, &flipped).is_err(), "bit {at}");
+        }
+    }
+
+    #[test]
+    fn the_stored_form_of_version_2_stays() {
         let text = String::from_utf8(entry(1, 0, 5).encode().unwrap()).unwrap();
         assert_eq!(
             text,
-            r#"{"version":1,"seq":1,"start":0,"next":5,"adds":[],"removes":[],"nonce":"nonce-1-0-5","writer":"test","leader_epoch":3,"sessions":[],"quarantine":null,"gap":null,"previous_hash":""}"#
+            r#"{"version":2,"seq":1,"start":0,"next":5,"adds":[],"removes":[],"nonce":"nonce-1-0-5","writer":"test","leader_epoch":3,"sessions":[],"quarantine":null,"gap":null,"previous_hash":"","crc32c":"51e4bda3"}"#
         );
+    }
+
+    #[test]
+    fn version_1_is_still_read() {
+        let text = r#"{"version":1,"seq":1,"start":0,"next":5,"adds":[],"removes":[],"nonce":"nonce-1-0-5","writer":"test","leader_epoch":3,"sessions":[],"quarantine":null,"gap":null,"previous_hash":""}"#;
+        let read = Entry::decode("k", 1, text.as_bytes()).unwrap();
+        assert_eq!(read, Entry { version: 1, ..entry(1, 0, 5) });
     }
 }

@@ -6,8 +6,11 @@ use loglake_store::{Create, ObjectStore, list_all};
 use serde::{Deserialize, Serialize};
 use tokio::time::Instant;
 
-use crate::Error;
 use crate::keys::incarnations_folder;
+use crate::{Error, sealed};
+
+/// The version of the format that is written. Version 1, which is read too, has no checksum.
+const INCARNATION_VERSION: u32 = 2;
 
 /// The largest incarnation object read, in bytes.
 const MAX_BYTES: u64 = 64 << 10;
@@ -91,7 +94,7 @@ async fn find(
             return Err(Error::NewTopic { cluster, topic_id, known });
         }
         let life = Incarnation {
-            version: 1,
+            version: INCARNATION_VERSION,
             topic_id: topic_id.to_owned(),
             partitions,
             created: Timestamp(clock.now_ns()).to_string(),
@@ -99,7 +102,7 @@ async fn find(
         let key = format!("{folder}{next}.json");
         let body =
             serde_json::to_vec(&life).map_err(|error| Error::Corrupt { key: key.clone(), what: error.to_string() })?;
-        if store.create(&key, Bytes::from(body)).await? == Create::Created {
+        if store.create(&key, Bytes::from(sealed::seal(body))).await? == Create::Created {
             tracing::info!(incarnation = next, topic_id, "new incarnation of the topic");
         } else {
             tokio::time::sleep(std::time::Duration::from_millis(50)).await;
@@ -165,10 +168,7 @@ fn read(folder: &str, key: &str, bytes: &[u8]) -> Result<Life, Error> {
     let corrupt = |what: String| Error::Corrupt { key: key.to_owned(), what };
     let number = key.strip_prefix(folder).and_then(|name| name.strip_suffix(".json"));
     let number = number.and_then(|number| number.parse().ok()).ok_or_else(|| corrupt("it has no number".to_owned()))?;
-    let life: Incarnation = serde_json::from_slice(bytes).map_err(|error| corrupt(error.to_string()))?;
-    if life.version != 1 {
-        return Err(Error::Newer { key: key.to_owned(), what: format!("incarnation version {}", life.version) });
-    }
+    let life = decode(key, bytes)?;
     Ok(Life { number, topic_id: life.topic_id, partitions: life.partitions, created: life.created })
 }
 
@@ -231,5 +231,16 @@ async fn stored(store: &dyn ObjectStore, cluster: &str, incarnation: u32) -> Res
         Err(loglake_store::Error::NotFound { .. }) => return Ok(None),
         Err(error) => return Err(error.into()),
     };
-    serde_json::from_slice(&bytes).map(Some).map_err(|error| Error::Corrupt { key, what: error.to_string() })
+    decode(&key, &bytes).map(Some)
+}
+
+fn decode(key: &str, bytes: &[u8]) -> Result<Incarnation, Error> {
+    let corrupt = |what: String| Error::Corrupt { key: key.to_owned(), what };
+    let (json, is_sealed) = sealed::open(bytes).map_err(corrupt)?;
+    crate::version::check(key, "incarnation", INCARNATION_VERSION, &json)?;
+    let life: Incarnation = serde_json::from_slice(&json).map_err(|error| corrupt(error.to_string()))?;
+    if !is_sealed && life.version > 1 {
+        return Err(corrupt("its checksum is missing".to_owned()));
+    }
+    Ok(life)
 }

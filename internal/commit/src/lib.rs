@@ -24,6 +24,7 @@ mod fold;
 mod follow;
 mod incarnation;
 mod keys;
+mod sealed;
 mod segment;
 mod state;
 mod survey;

@@ -138,7 +138,7 @@ async fn a_chain_that_breaks_the_protocol_is_named() {
 #[tokio::test]
 async fn what_a_newer_program_folded_is_left_to_it() {
     for (name, body) in [
-        ("checkpoint-00000000000000000001.json", r#"{"version":2}"#),
+        ("checkpoint-00000000000000000001.json", r#"{"version":3}"#),
         ("checkpoint-v2-00000000000000000001.json", "{}"),
     ] {
         let store: Arc<dyn ObjectStore> = Arc::new(MemoryStore::new());
