@@ -51,7 +51,10 @@ pub(crate) async fn run(lab: &mut Lab) -> Result<Outcome> {
         DEV[2],
         // A flush comes when memory asks for it.
         ("LOGLAKE_PROCESSOR_FLUSH_INTERVAL", "1h"),
-        ("LOGLAKE_PROCESSOR_MEMORY_BYTES", "128MiB"),
+        // What deploy/README.md tells for so little memory.
+        ("LOGLAKE_PROCESSOR_MEMORY_BYTES", "96MiB"),
+        ("LOGLAKE_QUERY_PAGE_BYTES", "4MiB"),
+        ("LOGLAKE_QUERY_FOOTER_CACHE_BYTES", "16MiB"),
         ("LOGLAKE_PROCESSOR_FLUSH_BYTES", "64MiB"),
     ];
     let mut dev = Dev::launch(&["sh", "-c", &enter], &lab.folder().join("data"), &env);
