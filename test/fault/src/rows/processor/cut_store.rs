@@ -19,6 +19,9 @@ const CAP: u64 = 16 * MIB;
 /// fetched ahead of it (4 MiB a partition).
 const ROOM: u64 = 4 * (5 + 5) * MIB;
 
+/// How long the processor may take for what came in meanwhile.
+const CATCH_UP: Duration = Duration::from_secs(180);
+
 pub(crate) async fn run(lab: &mut Lab) -> Result<Outcome> {
     let cut_for = Duration::from_secs(if lab.is_short { 12 } else { 60 });
     let wanted = Wanted::default().of(1, 0, 1).with("LOGLAKE_PROCESSOR_MEMORY_BYTES", "16MiB");
@@ -30,7 +33,7 @@ pub(crate) async fn run(lab: &mut Lab) -> Result<Outcome> {
     let plan = Plan { batch: 40..60, text: 2_000..4_000, pause: Duration::from_millis(20), ..Plan::default() };
     // Reading all back all the time would be most of the work.
     let plan = Plan { watch_pause: Duration::from_secs(5), ..plan };
-    let run = lab.begin(&stack.site(), plan);
+    let mut run = lab.begin(&stack.site(), plan);
     run.more(2_000).await?;
     let pid = stack.processors[0].process.id();
     let before = wait::resident_bytes(pid);
@@ -56,6 +59,10 @@ pub(crate) async fn run(lab: &mut Lab) -> Result<Outcome> {
     let acknowledged = run.acknowledged();
     run.more(500).await?;
     proxy.set(Tcp::Pass);
+    // By now Kafka holds minutes of a load that this processor is too small for: answers say that they lack it until it has caught up.
+    run.stop_load().await;
+    wait::metrics(&stack.processors, "loglake_process_lag_messages", "", CATCH_UP, |lag| lag == 0.0).await?;
+    run.start_load();
     let verdict = run.finish().await?;
     let fired = format!("{paused} pauses, {} pieces or connections held", proxy.fired());
     Ok(Outcome::new(fired, verdict).noting(format!(
