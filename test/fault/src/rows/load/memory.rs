@@ -51,7 +51,7 @@ pub(crate) async fn run(lab: &mut Lab) -> Result<Outcome> {
         DEV[2],
         // A flush comes when memory asks for it.
         ("LOGLAKE_PROCESSOR_FLUSH_INTERVAL", "1h"),
-        // What deploy/README.md tells for so little memory.
+        // What deploy/README.md tells to begin with for so little memory.
         ("LOGLAKE_PROCESSOR_MEMORY_BYTES", "96MiB"),
         ("LOGLAKE_QUERY_PAGE_BYTES", "4MiB"),
         ("LOGLAKE_QUERY_FOOTER_CACHE_BYTES", "16MiB"),
