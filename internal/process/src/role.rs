@@ -116,7 +116,8 @@ impl Processor {
         };
         let older = Older::all(parts.store.as_ref(), parts.index.as_ref(), &config.cluster, parts.incarnation).await?;
         let Surroundings { incoming, nonce, is_single_threaded } = surroundings;
-        let cores = std::thread::available_parallelism().map_or(2, usize::from);
+        // A simulated history is the same on every machine.
+        let cores = if is_single_threaded { 2 } else { std::thread::available_parallelism().map_or(2, usize::from) };
         let shared = Shared {
             budget: Budget::new(config.memory_bytes),
             consumer: parts.consumer,

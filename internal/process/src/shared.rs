@@ -1,4 +1,4 @@
-use std::collections::HashMap;
+use std::collections::BTreeMap;
 use std::sync::Arc;
 
 use loglake_broker::{Consumer, Reader, Trim};
@@ -34,7 +34,7 @@ pub(crate) struct Shared {
     /// As many chunks are built at a time as there are cores.
     pub(crate) workshop: Arc<Workshop>,
     /// The tails that this processor serves now.
-    pub(crate) tails: RwLock<HashMap<u32, Arc<PartitionTail>>>,
+    pub(crate) tails: RwLock<BTreeMap<u32, Arc<PartitionTail>>>,
     /// Who this process is, in leases and entries: unique.
     pub(crate) holder: String,
     /// The address of the tail service, as leases tell it.

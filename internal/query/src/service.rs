@@ -66,7 +66,8 @@ impl QueryService {
             loglake_commit::first_partitions(parts.store.as_ref(), &config.cluster, parts.incarnation).await?;
         let topic_id = loglake_commit::topic_of(parts.store.as_ref(), &config.cluster, parts.incarnation).await?;
         let older = Older::all(parts.store.as_ref(), parts.index.as_ref(), &config.cluster, parts.incarnation).await?;
-        let cores = std::thread::available_parallelism().map_or(2, usize::from);
+        // A simulated history is the same on every machine.
+        let cores = if is_single_threaded { 2 } else { std::thread::available_parallelism().map_or(2, usize::from) };
         let shared = Shared {
             heads: HeadReader::new(Arc::clone(&parts.reader), topic_id),
             tails: TailClient::new(parts.internal, Arc::clone(&parts.clock), parts.incarnation, dial),
