@@ -7,6 +7,7 @@ use anyhow::{Context as _, Result, ensure};
 use axum::Router;
 use axum::body::Body;
 use bytes::Bytes;
+use futures_util::future::join_all;
 use http::{Method, Request, StatusCode};
 use http_body_util::BodyExt as _;
 use loglake_model::{Readiness, Timestamp};
@@ -17,6 +18,7 @@ use tower::ServiceExt as _;
 use crate::clock::BEGIN_NS;
 use crate::dice::Dice;
 use crate::faults::Life;
+use crate::mutation::Mutation;
 use crate::oracle::{Question, SERVICES, Sent, TENANTS, message};
 use crate::world::{CLUSTER, INCARNATION, World};
 
@@ -24,6 +26,8 @@ use crate::world::{CLUSTER, INCARNATION, World};
 const SPREAD_NS: u64 = 2 * 3_600_000_000_000;
 /// The longest that an answer may take.
 const PATIENCE: Duration = Duration::from_secs(120);
+/// How often a request with a key is sent again, at most: all of it well within the ten minutes of its key.
+const REPETITIONS: u64 = 6;
 
 /// The surface of an ingestor.
 ///
@@ -78,14 +82,22 @@ pub async fn query_service(world: &World, number: u64) -> Result<Router> {
     Ok(loglake_query::QueryService::within(config, parts, surroundings).await?)
 }
 
-async fn call(surface: &Router, method: Method, path: &str, token: &str, body: String) -> Result<(StatusCode, Bytes)> {
+/// Sends `body` to `path`, with an idempotency key if there is one.
+async fn call(
+    surface: &Router,
+    path: &str,
+    token: &str,
+    key: Option<&str>,
+    body: String,
+) -> Result<(StatusCode, Bytes)> {
     let request = Request::builder()
-        .method(method)
+        .method(Method::POST)
         .uri(path)
         .header("authorization", format!("Bearer {token}"))
         .header("content-type", "application/json")
-        .header("x-request-id", "simulated")
-        .body(Body::from(body))?;
+        .header("x-request-id", "simulated");
+    let request = key.into_iter().fold(request, |request, key| request.header("idempotency-key", key));
+    let request = request.body(Body::from(body))?;
     let answer = timeout(PATIENCE, async {
         let response = surface.clone().oneshot(request).await?;
         let status = response.status();
@@ -94,11 +106,12 @@ async fn call(surface: &Router, method: Method, path: &str, token: &str, body: S
     answer.await.with_context(|| format!("{path} did not answer within {PATIENCE:?}"))?
 }
 
-/// Sends a few records of one tenant, in one request.
+/// Sends a few records of one tenant, in one request, once; or with a key, at any of the ingestors, until it is answered or was
+/// sent six times more, and now and then again after that.
 ///
 /// # Errors
 /// An answer that no client could read.
-pub async fn write(world: &World, dice: &Dice, surface: &Router, who: &str) -> Result<()> {
+pub async fn write(world: &World, dice: &Dice, surfaces: &[Router], who: &str) -> Result<()> {
     let tenant = usize::try_from(dice.within(0..TENANTS.len() as u64))?;
     let mut numbers = Vec::new();
     let mut records = Vec::new();
@@ -113,16 +126,40 @@ pub async fn write(world: &World, dice: &Dice, surface: &Router, who: &str) -> R
         records.push(json!({"timestamp": Timestamp(timestamp_ns).to_string(), "service": service, "message": text}));
     }
     let body = Value::Array(records).to_string();
-    let (status, answer) = call(surface, Method::POST, "/v1/ingest", &world.tokens[tenant], body).await?;
-    let answer: Value = serde_json::from_slice(&answer).context("an answer that is not JSON")?;
+    let key = dice.chance(500).then(|| format!("{who} from record {}", numbers[0]));
+    let repetitions = if key.is_some() { REPETITIONS } else { 0 };
+    let sent_key = key.as_deref().filter(|_| world.mutation != Some(Mutation::KeysAreLost));
+    for repetition in 0..=repetitions {
+        if repetition > 0 {
+            sleep(dice.millis(1..3_000)).await;
+        }
+        // Two of a kind at the same time, as of a client that did not wait.
+        let count = if repetition > 0 && dice.chance(200) { 2 } else { 1 };
+        let calls =
+            (0..count).map(|_| call(dice.pick(surfaces), "/v1/ingest", &world.tokens[tenant], sent_key, body.clone()));
+        let mut is_answered = false;
+        for answered in join_all(calls).await {
+            let (status, answer) = answered?;
+            is_answered |= take_answer(world, &numbers, status, &answer)?;
+            world.trace.say(who, format_args!("sent {numbers:?}, {key:?}, {repetition} -> {status}"));
+        }
+        if is_answered && dice.chance(800) {
+            break;
+        }
+    }
+    Ok(())
+}
+
+/// Tells the oracle what an ingestor answered; returns whether all is durable.
+fn take_answer(world: &World, numbers: &[u64], status: StatusCode, answer: &[u8]) -> Result<bool> {
+    let answer: Value = serde_json::from_slice(answer).context("an answer that is not JSON")?;
     if status == StatusCode::OK {
         ensure!(answer["accepted"] == numbers.len() && answer["rejected"] == 0, "not all was accepted: {answer}");
-        world.oracle.acknowledge(&numbers);
-    } else {
-        ensure!(status.is_server_error() || status == StatusCode::TOO_MANY_REQUESTS, "{status}: {answer}");
+        world.oracle.acknowledge(numbers);
+        return Ok(true);
     }
-    world.trace.say(who, format_args!("sent {numbers:?} -> {status}"));
-    Ok(())
+    ensure!(status.is_server_error() || status == StatusCode::TOO_MANY_REQUESTS, "{status}: {answer}");
+    Ok(false)
 }
 
 /// How a reading ended.
@@ -174,7 +211,7 @@ pub async fn read(world: &World, dice: &Dice, surface: &Router, who: &str, quest
             asked["cursor"] = json!(cursor);
         }
         let token = &world.tokens[question.tenant];
-        let (status, body) = call(surface, Method::POST, "/v1/query", token, asked.to_string()).await?;
+        let (status, body) = call(surface, "/v1/query", token, None, asked.to_string()).await?;
         let answer: Value = serde_json::from_slice(&body).context("an answer that is not JSON")?;
         if status != StatusCode::OK {
             ensure!(status.is_server_error(), "{status}: {answer}");

@@ -7,6 +7,10 @@
 //!    ▲ gRPC over Network                                ├─ FaultyStore, FaultyIndex
 //! readers ──► query's HTTP surface ─────────────────────┘
 //! ```
+//! Half of what writers send has an idempotency key, and is sent again, at either of two ingestors, until it is answered and now
+//! and then after that; it must be kept once. Client sessions need a gRPC stream, which has no way in here: what tells their
+//! repetitions is kept, saved and taken over by the same code as for keys (`loglake_batch::repeats`), and `test/fault` has them.
+//!
 //! Everything is decided by one [`Dice`](dice::Dice) and happens in one order, so a seed is a whole history: the same seed gives
 //! the same [`Trace`](trace::Trace). [`run::run`] is one run; [`oracle`] says what answers may be, [`judge`] what must hold in the
 //! end; [`mutation`] breaks rules on purpose, to prove that a break is found.

@@ -231,7 +231,10 @@ impl ChunkIndex for MemoryIndex {
     }
 
     async fn sessions(&self, partition: u32) -> Result<Option<(Watermark, Vec<SessionChange>)>, Error> {
-        let part = self.partition(partition);
+        let mut part = self.partition(partition);
+        if self.mutation == Some(Mutation::IndexForgetsSessions) {
+            part.sessions.clear();
+        }
         let all = part.sessions.into_iter().map(|(session, state)| SessionChange { session, state: Some(state) });
         Ok(part.watermark.map(|watermark| (watermark, all.collect())))
     }

@@ -21,11 +21,17 @@ pub enum Mutation {
     BrokerForgets,
     /// The index gives a tenant another one's chunks.
     IndexMixesTenants,
+    /// What stands before the ingestors takes the keys away, so that nothing tells a repetition.
+    KeysAreLost,
+    /// The index forgets which keys were seen, so that a reader of the raw tail takes a repetition for a new request.
+    IndexForgetsSessions,
+    /// A checkpoint forgets which keys were seen, so that a processor which takes the partition over does.
+    CheckpointForgetsSessions,
 }
 
 impl Mutation {
     /// All of them.
-    pub const ALL: [Self; 9] = [
+    pub const ALL: [Self; 12] = [
         Self::IndexAppliesAnything,
         Self::IndexLosesChunks,
         Self::StoreOverwrites,
@@ -35,5 +41,8 @@ impl Mutation {
         Self::BrokerTellsOldOffsets,
         Self::BrokerForgets,
         Self::IndexMixesTenants,
+        Self::KeysAreLost,
+        Self::IndexForgetsSessions,
+        Self::CheckpointForgetsSessions,
     ];
 }

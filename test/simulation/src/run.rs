@@ -112,14 +112,15 @@ async fn live(seed: u64, options: Options, kept: Rc<RefCell<Option<Trace>>>) -> 
     let dice = &world.dice;
     let config = processor::settings(&world);
     world.trace.say("world", format_args!("partitions {}, trims {}, {config:?}", world.partitions, world.trims));
-    let surfaces = (client::ingestor(&world, 0)?, client::query_service(&world, 0).await?);
+    let ingestors: Arc<[Router]> = [client::ingestor(&world, 0)?, client::ingestor(&world, 1)?].into();
+    let queries = client::query_service(&world, 0).await?;
     let stop = CancellationToken::new();
     let mut clients = JoinSet::new();
     for number in 0..dice.within(1..4) {
-        clients.spawn(writer(Arc::clone(&world), surfaces.0.clone(), number, stop.clone()));
+        clients.spawn(writer(Arc::clone(&world), Arc::clone(&ingestors), number, stop.clone()));
     }
     for number in 0..dice.within(1..3) {
-        clients.spawn(reader(Arc::clone(&world), surfaces.1.clone(), number, stop.clone()));
+        clients.spawn(reader(Arc::clone(&world), queries.clone(), number, stop.clone()));
     }
     // Most histories are short: many of them find more than a few long ones do.
     let length = if dice.chance(100) { dice.millis(5_000..30_000) } else { dice.millis(2_000..7_000) };
@@ -150,7 +151,7 @@ async fn live(seed: u64, options: Options, kept: Rc<RefCell<Option<Trace>>>) -> 
     // What is still on its way lands first.
     sleep(LATEST).await;
     judge::settle(&world).await?;
-    judge::judge(&world, &surfaces.1).await?;
+    judge::judge(&world, &queries).await?;
     fate.stop().await;
     judge::settle(&world).await.context("after everything was stopped")?;
     if dice.chance(200) {
@@ -161,11 +162,16 @@ async fn live(seed: u64, options: Options, kept: Rc<RefCell<Option<Trace>>>) -> 
     Ok(Report { hash, steps, sent, acknowledged, complete, readings })
 }
 
-async fn writer(world: Arc<World>, surface: Router, number: u64, stop: CancellationToken) -> Result<(usize, usize)> {
+async fn writer(
+    world: Arc<World>,
+    ingestors: Arc<[Router]>,
+    number: u64,
+    stop: CancellationToken,
+) -> Result<(usize, usize)> {
     let (dice, who) = (world.dice.fork(), format!("writer-{number}"));
     while !stop.is_cancelled() {
         sleep(dice.millis(10..800)).await;
-        client::write(&world, &dice, &surface, &who).await?;
+        client::write(&world, &dice, &ingestors, &who).await?;
     }
     Ok((0, 0))
 }

@@ -42,6 +42,13 @@ impl FaultyStore {
     }
 }
 
+/// A checkpoint whose sessions are gone.
+fn without_sessions(checkpoint: &[u8]) -> Option<Bytes> {
+    let mut checkpoint: serde_json::Value = serde_json::from_slice(checkpoint).ok()?;
+    *checkpoint.get_mut("sessions")? = serde_json::json!({});
+    Some(checkpoint.to_string().into())
+}
+
 fn unavailable(what: &str) -> Error {
     Error::Unavailable { what: what.to_owned(), reason: "simulated".to_owned() }
 }
@@ -77,7 +84,9 @@ impl ObjectStore for FaultyStore {
 
     async fn get(&self, key: &str, max_bytes: u64) -> Result<Bytes, Error> {
         let (inner, owned) = (Arc::clone(&self.inner), key.to_owned());
-        self.call("get", key, false, async move { inner.get(&owned, max_bytes).await }).await
+        let read = self.call("get", key, false, async move { inner.get(&owned, max_bytes).await }).await?;
+        let is_forgotten = self.mutation == Some(Mutation::CheckpointForgetsSessions) && key.contains("/checkpoint-");
+        Ok(if is_forgotten { without_sessions(&read).unwrap_or(read) } else { read })
     }
 
     async fn get_range(&self, key: &str, range: Range<u64>) -> Result<Bytes, Error> {
