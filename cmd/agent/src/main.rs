@@ -13,9 +13,6 @@ use tokio::sync::mpsc;
 
 use args::{Args, Command, DeliveryArgs};
 
-#[global_allocator]
-static ALLOCATOR: mimalloc::MiMalloc = mimalloc::MiMalloc;
-
 /// Exit codes: all accepted; something was not; the command line is wrong.
 const NOT_ALL: u8 = 1;
 const USAGE: u8 = 64;

@@ -12,6 +12,7 @@ mod dev;
 mod disk_metrics;
 mod exit;
 mod ingestor;
+mod memory;
 mod parts;
 mod processor;
 mod query;
@@ -25,15 +26,12 @@ use clap::Parser as _;
 
 use crate::cli::{Cli, Command};
 
-#[global_allocator]
-static ALLOCATOR: mimalloc::MiMalloc = mimalloc::MiMalloc;
-
 fn main() -> ExitCode {
     let cli = match Cli::try_parse() {
         Ok(cli) => cli,
         Err(why) => return exit::usage(&why),
     };
-    no_huge_pages();
+    memory::prepare();
     #[cfg(feature = "failpoints")]
     if let Err(why) = failpoints() {
         return exit::code(Err(why));
@@ -48,13 +46,6 @@ fn main() -> ExitCode {
         Command::Admin(of) => return admin::main(of),
     };
     exit::code(done)
-}
-
-/// Asks the kernel for no huge pages, also where it gives them unasked: each that is touched anew is cleared, 2 MiB for the few KiB
-/// that are wanted. A kernel that refuses costs CPU and memory, nothing else.
-fn no_huge_pages() {
-    #[cfg(target_os = "linux")]
-    let _refused = rustix::thread::disable_transparent_huge_pages(true);
 }
 
 /// Takes the fail-points that a test asks for. No release has any.

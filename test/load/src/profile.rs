@@ -150,7 +150,7 @@ const STAGES: [(&str, &[&str]); 14] = [
     ("query", &["loglake_query::", "loglake_search::"]),
     ("gzip", &["deflate", "isal_", "encode_deflate", "huffman", "crc32_x86", "crc32_gzip"]),
     ("receive", &["h2::", "hyper", "tonic::", "tower", "axum::", "http::", "httparse::", "http_body"]),
-    ("allocator", &["mi_", "_mi_", "malloc", "free", "realloc"]),
+    ("allocator", &["malloc", "free", "realloc", "calloc", "_int_malloc", "_int_free", "_int_realloc"]),
     ("runtime", &["tokio::", "tokio_", "futures_", "mio::", "parking_lot", "std::sys", "std::thread"]),
 ];
 
@@ -187,7 +187,7 @@ mod tests {
         ];
         assert_eq!(stages, want);
         assert_eq!((profile.samples, profile.functions[2].0.as_str()), (100, "[kernel] tcp_sendmsg"));
-        assert_eq!(stage("mi_free"), "allocator");
+        assert_eq!(stage("_int_malloc"), "allocator");
         assert_eq!(stage("something"), "else");
     }
 }
