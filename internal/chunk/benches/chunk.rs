@@ -99,7 +99,7 @@ fn footer(bencher: Bencher<'_, '_>) {
     let footer = chunk.bytes.slice(chunk.footer_offset as usize..);
     let probe = Probe::new(&[b"nowhere to be found"], None);
     bencher.bench_local(|| {
-        Footer::parse(black_box(footer.clone()), chunk.footer_offset, chunk.bytes.len() as u64)
+        Footer::parse(black_box(&footer), chunk.footer_offset, chunk.bytes.len() as u64)
             .map(|footer| footer.may_match(&probe))
     });
 }

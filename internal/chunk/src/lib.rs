@@ -133,6 +133,7 @@ mod probe;
 mod profile;
 mod reader;
 mod section;
+mod summary;
 mod survey;
 mod text_filter;
 mod totals;
@@ -152,6 +153,7 @@ pub use limits::*;
 pub use probe::Probe;
 pub use profile::TimeProfile;
 pub use reader::Footer;
+pub use summary::{BlockFilters, Summary};
 pub use totals::Totals;
 pub use writer::{ChunkBuilder, FinishedChunk};
 

@@ -6,7 +6,7 @@ mod common;
 
 use bytes::Bytes;
 use common::{build, read, realistic};
-use loglake_chunk::{Contents, Error, FORMAT_VERSION, Footer};
+use loglake_chunk::{Contents, Error, FORMAT_VERSION, Footer, Probe, Summary};
 
 fn check(damaged: Vec<u8>, good: &[Vec<u8>], what: &str) {
     match read(&Bytes::from(damaged)) {
@@ -78,6 +78,47 @@ fn the_directory_alone_is_read_off_the_end_whole_or_not_at_all() {
 }
 
 #[test]
+fn the_summary_is_read_off_the_end_whole_or_not_at_all_and_the_rest_completes_it() {
+    let (chunk, _) = build(&[realistic(3, 0), realistic(2, 3)]);
+    let (offset, length) = (chunk.footer_offset, chunk.bytes.len() as u64);
+    let footer = Footer::of_chunk(&chunk.bytes).unwrap();
+    let mut shortest = None;
+    for cut in 0..=chunk.bytes.len() - Footer::LOCATOR_BYTES {
+        let Some(summary) = Summary::parse(&chunk.bytes[cut..], offset, length).unwrap() else {
+            assert!(cut as u64 > offset, "{cut}");
+            continue;
+        };
+        shortest = Some(cut);
+        let range = summary.block_filters_range();
+        assert_eq!((range.start, summary.contents().totals()), (offset, footer.totals()));
+        let stored = &chunk.bytes[range.start as usize..range.end as usize];
+        assert!(summary.block_filters(&stored[1..]).is_err() && summary.block_filters(&[]).is_err());
+        let whole = Footer::new(summary.clone(), summary.block_filters(stored).unwrap());
+        for needle in ["user 1", "user 4", "nowhere to be found", "GET /api"] {
+            let probe = Probe::new(&[needle.as_bytes()], None);
+            assert_eq!(summary.may_match(&probe), footer.may_match(&probe), "{needle}");
+            for block in 0..2 {
+                assert_eq!(whole.block_may_match(block, &probe), footer.block_may_match(block, &probe), "{needle}");
+            }
+        }
+    }
+    let shortest = shortest.unwrap();
+    let range = Summary::parse(&chunk.bytes[shortest..], offset, length).unwrap().unwrap().block_filters_range();
+    assert_eq!(shortest as u64, range.end, "no more than the chunk's filter, the directory and the locator is needed");
+    for at in shortest..chunk.bytes.len() {
+        let mut damaged = chunk.bytes[shortest..].to_vec();
+        damaged[at - shortest] ^= 1;
+        assert!(matches!(Summary::parse(&damaged, offset, length), Err(Error::Corrupt { .. })), "byte {at}");
+    }
+    let summary = Summary::parse(&chunk.bytes[shortest..], offset, length).unwrap().unwrap();
+    for at in range.start..range.end {
+        let mut damaged = chunk.bytes[range.start as usize..range.end as usize].to_vec();
+        damaged[(at - range.start) as usize] ^= 1;
+        assert!(matches!(summary.block_filters(&damaged), Err(Error::Corrupt { .. })), "byte {at}");
+    }
+}
+
+#[test]
 fn two_chunks_joined_are_no_chunk() {
     let (first, _) = build(&[realistic(3, 0)]);
     let (second, _) = build(&[realistic(3, 3)]);
@@ -90,7 +131,7 @@ fn a_footer_of_wrong_place_or_length_is_corrupt() {
     let (chunk, _) = build(&[realistic(3, 0)]);
     let (offset, length) = (chunk.footer_offset, chunk.bytes.len() as u64);
     let footer = chunk.bytes.slice(offset as usize..);
-    assert!(Footer::parse(footer.clone(), offset, length).is_ok());
+    assert!(Footer::parse(&footer, offset, length).is_ok());
     for (offset, length) in [
         (offset - 1, length),
         (offset, length + 1),
@@ -98,10 +139,7 @@ fn a_footer_of_wrong_place_or_length_is_corrupt() {
         (0, footer.len() as u64),
         (u64::MAX, length),
     ] {
-        assert!(
-            matches!(Footer::parse(footer.clone(), offset, length), Err(Error::Corrupt { .. })),
-            "{offset} {length}"
-        );
+        assert!(matches!(Footer::parse(&footer, offset, length), Err(Error::Corrupt { .. })), "{offset} {length}");
     }
     assert_eq!(Footer::offset_of(&chunk.bytes[chunk.bytes.len() - Footer::LOCATOR_BYTES..], length), Ok(offset));
 }

@@ -229,7 +229,7 @@ impl World {
             for chunk in state.live.values() {
                 let bytes = self.store.get(&chunk.key, 1 << 30).await.unwrap();
                 let footer = bytes.slice(usize::try_from(chunk.footer_offset).unwrap()..);
-                let footer = Footer::parse(footer, chunk.footer_offset, chunk.length).unwrap();
+                let footer = Footer::parse(&footer, chunk.footer_offset, chunk.length).unwrap();
                 let mut last = i64::MIN;
                 for row in footer.blocks() {
                     let start = usize::try_from(row.offset).unwrap();

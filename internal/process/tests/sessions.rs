@@ -174,7 +174,7 @@ impl World {
         for chunk in self.chain().await.live.values() {
             let bytes = self.store.get(&chunk.key, 1 << 30).await.unwrap();
             let footer = bytes.slice(usize::try_from(chunk.footer_offset).unwrap()..);
-            for row in Footer::parse(footer, chunk.footer_offset, chunk.length).unwrap().blocks() {
+            for row in Footer::parse(&footer, chunk.footer_offset, chunk.length).unwrap().blocks() {
                 let start = usize::try_from(row.offset).unwrap();
                 let block = decode_block(row, &bytes[start..start + row.length as usize]).unwrap();
                 texts.extend(String::from_utf8(block.to_vec()).unwrap().lines().map(text_of));

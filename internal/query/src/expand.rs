@@ -90,27 +90,22 @@ impl Opener {
     /// `Unavailable` when the store does not answer.
     pub(crate) async fn open_chunk(&self, meta: Arc<ChunkMeta>) -> Result<Opened, Error> {
         let shared = &self.shared;
-        let (footer, bytes) = match shared.footers.get(shared.store.as_ref(), &self.query.tenant, &meta).await {
+        let store = shared.store.as_ref();
+        let (footer, bytes) = match shared.footers.get(store, &self.query.tenant, &meta, &self.probe).await {
             Ok(found) => found,
             Err(NoFooter::Vanished) => return Ok(self.vanished(&meta)),
             Err(NoFooter::Damaged(reason)) => return Ok(Opened::Damaged { key: meta.key.clone(), reason }),
             Err(NoFooter::Store(error)) => return Err(error.into()),
         };
-        let rows = footer.blocks();
+        let rows = footer.contents().blocks();
         let rest = self.query.rest();
-        let blocks: Vec<(Rank, Closed)> = if footer.may_match(&self.probe) {
-            let may_hold = |(at, row): &(usize, &BlockRow)| {
-                rest.overlaps(row.min_ns, row.max_ns)
-                    && self.query.filter.levels.is_none_or(|levels| levels.count(&row.levels.map(u64::from)) > 0)
-                    && footer.block_may_match(*at, &self.probe)
-            };
-            let block = |(_, row): (usize, &BlockRow)| {
-                (self.bound(row.min_ns, row.max_ns), Closed::Block(Arc::clone(&meta), *row))
-            };
-            rows.iter().enumerate().filter(may_hold).map(block).collect()
-        } else {
-            Vec::new()
+        let may_hold = |row: &&BlockRow| {
+            rest.overlaps(row.min_ns, row.max_ns)
+                && self.query.filter.levels.is_none_or(|levels| levels.count(&row.levels.map(u64::from)) > 0)
         };
+        let block = |row: &BlockRow| (self.bound(row.min_ns, row.max_ns), Closed::Block(Arc::clone(&meta), *row));
+        let blocks = footer.blocks_that_may_match(&self.probe).map(|at| &rows[at]);
+        let blocks: Vec<(Rank, Closed)> = blocks.filter(may_hold).map(block).collect();
         let pruned = (rows.len() - blocks.len()) as u64;
         Ok(Opened::Blocks { key: meta.key.clone(), blocks, pruned, bytes })
     }

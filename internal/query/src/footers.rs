@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-use loglake_chunk::{Contents, Footer};
+use loglake_chunk::{Contents, Footer, Probe, Summary};
 use loglake_model::{ChunkMeta, TenantId, TenantName};
 use loglake_store::ObjectStore;
 use quick_cache::Weighter;
@@ -13,13 +13,23 @@ use crate::metrics::Metrics;
 /// What keeping an entry costs besides the footer and its key, in bytes, about.
 const ENTRY_BYTES: usize = 200;
 
-/// How many bytes of an object's end are read where its directory is all that is wanted: enough for some hundred blocks.
-const DIRECTORY_BYTES: u64 = 16 << 10;
+/// A directory's length beside its rows, and that of a row, in bytes, about; and how many bytes of lines a block has at least,
+/// but for the last one: how much of an object's end is read where its directory is all that is wanted.
+const DIRECTORY_BYTES: u64 = 3 << 10;
+const ROW_BYTES: u64 = 76;
+const BLOCK_BYTES: u64 = 256 << 10;
+
+/// How long a chunk's own filter mostly is, at most, in bytes.
+const CHUNK_FILTER_BYTES: u64 = 48 << 10;
+
+/// A footer of so many bytes is read as a whole: a second request for the rest would cost more.
+const WHOLE_BYTES: u64 = 80 << 10;
 
 /// A footer, or as much of one as was asked for.
 #[derive(Clone, Debug)]
 pub(crate) enum Known {
     Whole(Arc<Footer>),
+    Summary(Arc<Summary>),
     Contents(Arc<Contents>),
 }
 
@@ -27,13 +37,29 @@ impl Known {
     pub(crate) fn contents(&self) -> &Contents {
         match self {
             Self::Whole(footer) => footer.contents(),
+            Self::Summary(summary) => summary.contents(),
             Self::Contents(contents) => contents,
         }
+    }
+
+    /// The blocks that may hold what `probe` looks for, as far as this tells, by their number.
+    pub(crate) fn blocks_that_may_match(&self, probe: &Probe) -> impl Iterator<Item = usize> {
+        let may_match = match self {
+            Self::Whole(footer) => footer.may_match(probe),
+            Self::Summary(summary) => summary.may_match(probe),
+            Self::Contents(_) => true,
+        };
+        let blocks = 0..if may_match { self.contents().blocks().len() } else { 0 };
+        blocks.filter(move |block| match self {
+            Self::Whole(footer) => footer.block_may_match(*block, probe),
+            Self::Summary(_) | Self::Contents(_) => true,
+        })
     }
 
     fn memory_bytes(&self) -> usize {
         match self {
             Self::Whole(footer) => footer.memory_bytes(),
+            Self::Summary(summary) => summary.memory_bytes(),
             Self::Contents(contents) => contents.memory_bytes(),
         }
     }
@@ -89,22 +115,44 @@ impl Footers {
         Self { cache: Cache::with_weighter(items, bytes as u64, Weigh), metrics }
     }
 
-    /// The footer of `meta`, which must be of `tenant`, and how many bytes were read for it.
+    /// As much of the footer of `meta`, which must be of `tenant`, as it takes to say which blocks may hold what `probe` looks for;
+    /// and how many bytes were read for it.
     pub(crate) async fn get(
         &self,
         store: &dyn ObjectStore,
         tenant: &TenantId,
         meta: &ChunkMeta,
-    ) -> Result<(Arc<Footer>, u64), NoFooter> {
-        if let Some(Known::Whole(footer)) = self.cached(tenant, meta)? {
-            self.metrics.footers.with_label_values(&["hit"]).inc();
-            return Ok((footer, 0));
+        probe: &Probe,
+    ) -> Result<(Known, u64), NoFooter> {
+        if probe.is_empty() {
+            return self.contents(store, tenant, meta).await;
         }
+        let (summary, bytes) = match self.cached(tenant, meta)? {
+            Some(whole @ Known::Whole(_)) => return Ok(self.hit(whole)),
+            Some(Known::Summary(summary)) if !summary.may_match(probe) => {
+                return Ok(self.hit(Known::Summary(summary)));
+            }
+            Some(Known::Summary(summary)) => (Some(summary), 0),
+            Some(Known::Contents(_)) | None => self.summary(store, tenant, meta).await?,
+        };
         self.metrics.footers.with_label_values(&["miss"]).inc();
-        self.read(store, tenant, meta).await
+        let Some(summary) = summary else {
+            let (footer, more) = self.read(store, tenant, meta).await?;
+            return Ok((Known::Whole(footer), bytes + more));
+        };
+        if !summary.may_match(probe) {
+            return Ok((Known::Summary(summary), bytes));
+        }
+        let range = summary.block_filters_range();
+        let more = range.end - range.start;
+        let stored = store.get_range(&meta.key, range).await?;
+        let filters = summary.block_filters(&stored).map_err(|error| NoFooter::Damaged(error.to_string()))?;
+        let whole = Known::Whole(Arc::new(Footer::new(Summary::clone(&summary), filters)));
+        self.keep(tenant, meta, whole.clone());
+        Ok((whole, bytes + more))
     }
 
-    /// The same of its directory alone, for which less is read.
+    /// The directory of `meta` alone, for which less is read.
     pub(crate) async fn contents(
         &self,
         store: &dyn ObjectStore,
@@ -112,11 +160,10 @@ impl Footers {
         meta: &ChunkMeta,
     ) -> Result<(Known, u64), NoFooter> {
         if let Some(known) = self.cached(tenant, meta)? {
-            self.metrics.footers.with_label_values(&["hit"]).inc();
-            return Ok((known, 0));
+            return Ok(self.hit(known));
         }
         self.metrics.footers.with_label_values(&["miss"]).inc();
-        let length = length_of(meta)?.min(DIRECTORY_BYTES);
+        let length = length_of(meta)?.min(directory_bytes(meta));
         let tail = store.get_range(&meta.key, meta.length - length..meta.length).await?;
         let contents = Contents::parse(&tail, meta.footer_offset, meta.length)
             .map_err(|error| NoFooter::Damaged(error.to_string()))?;
@@ -128,6 +175,33 @@ impl Footers {
         }
         let (footer, bytes) = self.read(store, tenant, meta).await?;
         Ok((Known::Whole(footer), length + bytes))
+    }
+
+    /// The summary of `meta`, and how many bytes were read for it; none where the whole footer is little more, or is needed.
+    async fn summary(
+        &self,
+        store: &dyn ObjectStore,
+        tenant: &TenantId,
+        meta: &ChunkMeta,
+    ) -> Result<(Option<Arc<Summary>>, u64), NoFooter> {
+        let whole = length_of(meta)?;
+        if whole <= WHOLE_BYTES {
+            return Ok((None, 0));
+        }
+        let length = whole.min(CHUNK_FILTER_BYTES + directory_bytes(meta));
+        let tail = store.get_range(&meta.key, meta.length - length..meta.length).await?;
+        let summary = Summary::parse(&tail, meta.footer_offset, meta.length)
+            .map_err(|error| NoFooter::Damaged(error.to_string()))?;
+        let Some(summary) = summary else { return Ok((None, length)) };
+        check_head(summary.contents(), meta)?;
+        let summary = Arc::new(summary);
+        self.keep(tenant, meta, Known::Summary(Arc::clone(&summary)));
+        Ok((Some(summary), length))
+    }
+
+    fn hit(&self, known: Known) -> (Known, u64) {
+        self.metrics.footers.with_label_values(&["hit"]).inc();
+        (known, 0)
     }
 
     /// What is in memory of `meta`, if it is `tenant`'s.
@@ -152,7 +226,7 @@ impl Footers {
     ) -> Result<(Arc<Footer>, u64), NoFooter> {
         let length = length_of(meta)?;
         let bytes = store.get_range(&meta.key, meta.footer_offset..meta.length).await?;
-        let footer = Footer::parse(bytes, meta.footer_offset, meta.length)
+        let footer = Footer::parse(&bytes, meta.footer_offset, meta.length)
             .map_err(|error| NoFooter::Damaged(error.to_string()))?;
         check_head(footer.contents(), meta)?;
         let footer = Arc::new(footer);
@@ -164,6 +238,11 @@ impl Footers {
         self.cache.insert(meta.key.clone(), Kept { tenant: tenant.name().clone(), known });
         self.metrics.footer_cache_bytes.set(self.cache.weight().cast_signed());
     }
+}
+
+/// How much of the end of `meta` mostly holds its directory, in bytes.
+fn directory_bytes(meta: &ChunkMeta) -> u64 {
+    DIRECTORY_BYTES + (meta.bytes / BLOCK_BYTES + 1).saturating_mul(ROW_BYTES)
 }
 
 /// How long the footer of `meta` is, in bytes.

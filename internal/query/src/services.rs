@@ -116,14 +116,14 @@ async fn count(shared: &Arc<Shared>, tenant: &TenantId, range: TimeRange, chunk:
     if range.contains(chunk.min_ns) && range.contains(chunk.max_ns) {
         return Ok(Counted::Count(Count { records: chunk.records, first_ns: chunk.min_ns, last_ns: chunk.max_ns }));
     }
-    let footer = match shared.footers.get(shared.store.as_ref(), tenant, chunk).await {
-        Ok((footer, _)) => footer,
+    let known = match shared.footers.contents(shared.store.as_ref(), tenant, chunk).await {
+        Ok((known, _)) => known,
         Err(NoFooter::Vanished) => return Ok(Counted::Vanished),
         Err(NoFooter::Damaged(reason)) => return Ok(Counted::Damaged(reason)),
         Err(NoFooter::Store(error)) => return Err(error.into()),
     };
     let mut total = Count::NONE;
-    for row in footer.blocks().iter().filter(|row| range.overlaps(row.min_ns, row.max_ns)) {
+    for row in known.contents().blocks().iter().filter(|row| range.overlaps(row.min_ns, row.max_ns)) {
         if range.contains(row.min_ns) && range.contains(row.max_ns) {
             total.add(Count { records: u64::from(row.records), first_ns: row.min_ns, last_ns: row.max_ns });
             continue;

@@ -4,6 +4,7 @@ mod bad_input;
 mod counting;
 mod fake_index;
 mod fake_tail;
+mod footers;
 mod gate;
 mod lake;
 mod paging;

@@ -94,7 +94,7 @@ fn corpus(root: &Path) -> Vec<Written> {
     chunks.push(write(root, "one", &["the only line".to_owned()]));
     chunks.push(write(root, "long", &["a".to_owned(), "x y".repeat(80_000), "b".to_owned()]));
 
-    let large = fs::read(&chunks[16].path).unwrap().into();
+    let large = fs::read(&chunks[16].path).unwrap();
     let footer = Footer::of_chunk(&large).unwrap();
     assert!(footer.blocks().len() > 4, "the large chunk has several blocks");
     chunks

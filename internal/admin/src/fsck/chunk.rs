@@ -68,7 +68,7 @@ async fn checked_into(
     };
     checked.read_bytes += bytes.len() as u64;
     let footer_bytes = bytes.clone();
-    let footer = match Footer::parse(bytes, meta.footer_offset, meta.length) {
+    let footer = match Footer::parse(&bytes, meta.footer_offset, meta.length) {
         Ok(footer) => footer,
         Err(loglake_chunk::Error::Unsupported { version }) => {
             return Ok(Err((Code::Newer, format!("It has format version {version}, newer than this program."))));

@@ -11,7 +11,7 @@ use super::directory::{self, Sixtieths};
 use super::{Counting, MAX_CELLS, too_many};
 use crate::Error;
 use crate::blocks::NoMembers;
-use crate::footers::{Known, NoFooter};
+use crate::footers::NoFooter;
 use crate::missing::{LOST, Missing};
 use crate::shared::Shared;
 use crate::spans::{MAX_SPAN_BYTES, Span, spans};
@@ -207,10 +207,9 @@ async fn look(
     };
     let mut tally = Tally::default();
     let (known, bytes, wanted, open) = if counting.matcher.looks_inside() {
-        let (footer, bytes) = shared.footers.get(store, tenant, &chunk).await.map_err(without)?;
-        let wanted = if footer.may_match(probe) { 0..footer.blocks().len() } else { 0..0 };
-        let wanted: Vec<usize> = wanted.filter(|at| footer.block_may_match(*at, probe)).collect();
-        (Known::Whole(footer), bytes, wanted, None)
+        let (known, bytes) = shared.footers.get(store, tenant, &chunk, probe).await.map_err(without)?;
+        let wanted: Vec<usize> = known.blocks_that_may_match(probe).collect();
+        (known, bytes, wanted, None)
     } else {
         let (known, bytes) = shared.footers.contents(store, tenant, &chunk).await.map_err(without)?;
         let found = directory::count(known.contents(), counting.range, counting.steps);

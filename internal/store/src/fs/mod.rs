@@ -5,9 +5,9 @@ mod temp;
 mod walk;
 
 use std::fs::File;
-use std::io::{self, Read};
+use std::io;
 use std::ops::Range;
-use std::os::unix::fs::{FileExt, OpenOptionsExt};
+use std::os::unix::fs::OpenOptionsExt;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
@@ -16,10 +16,15 @@ use bytes::Bytes;
 use loglake_model::failpoint;
 use rustix::fs::OFlags;
 use rustix::io::Errno;
+use tokio::sync::Semaphore;
 
 use self::folders::Folders;
 use self::temp::{TempFile, TempFolder};
 use crate::{Create, Error, Listing, ObjectStore, PAGE, key};
+
+/// How many reads are under way at a time: enough to keep a disk busy. Each has a thread, and what is in the machine's memory would
+/// otherwise be waited for by as many new threads as there are chunks to look at.
+const READS: usize = 8;
 
 /// How often a write starts again because its folder was removed under it by another process.
 const ATTEMPTS: usize = 100;
@@ -40,6 +45,7 @@ struct Shared {
     root: PathBuf,
     temp: TempFolder,
     folders: Folders,
+    reads: Semaphore,
 }
 
 impl FolderStore {
@@ -56,7 +62,9 @@ impl FolderStore {
             Ok(temp)
         };
         let temp = open().map_err(|error| classify(&format!("open {}", root.display()), "", &error))?;
-        Ok(Self { shared: Arc::new(Shared { folders: Folders::new(root.clone()), root, temp }) })
+        Ok(Self {
+            shared: Arc::new(Shared { folders: Folders::new(root.clone()), root, temp, reads: Semaphore::new(READS) }),
+        })
     }
 
     /// Opens the store in `root`, which must be there, as it is: what a crash left half written stays. For checks. Blocks.
@@ -72,7 +80,9 @@ impl FolderStore {
         };
         let temp =
             open().map_err(|error| classify(&format!("open {}", root.display()), &root.to_string_lossy(), &error))?;
-        Ok(Self { shared: Arc::new(Shared { folders: Folders::new(root.clone()), root, temp }) })
+        Ok(Self {
+            shared: Arc::new(Shared { folders: Folders::new(root.clone()), root, temp, reads: Semaphore::new(READS) }),
+        })
     }
 
     /// What [`FolderStore::inspect`] found half written while no other process had the store open: how many files, and their
@@ -126,6 +136,7 @@ impl ObjectStore for FolderStore {
     async fn get(&self, key: &str, max_bytes: u64) -> Result<Bytes, Error> {
         key::check(key)?;
         let key = key.to_owned();
+        let _read = self.shared.reads.acquire().await.expect("it is never closed");
         self.blocking("get", move |shared| shared.get(&key, max_bytes)).await
     }
 
@@ -135,6 +146,7 @@ impl ObjectStore for FolderStore {
             return Ok(Bytes::new());
         }
         let key = key.to_owned();
+        let _read = self.shared.reads.acquire().await.expect("it is never closed");
         self.blocking("get_range", move |shared| shared.get_range(&key, &range)).await
     }
 
@@ -240,14 +252,13 @@ impl Shared {
     }
 
     fn get(&self, key: &str, max_bytes: u64) -> Result<Bytes, Error> {
-        let (mut file, length) = self.open("get", key)?;
+        let (file, length) = self.open("get", key)?;
         let too_large = || Error::TooLarge { key: key.to_owned(), length, max_bytes };
         if length > max_bytes {
             return Err(too_large());
         }
-        let mut body = vec![0; usize::try_from(length).map_err(|_| too_large())?];
-        file.read_exact(&mut body).map_err(|error| classify("get", key, &error))?;
-        Ok(body.into())
+        let length = usize::try_from(length).map_err(|_| too_large())?;
+        read_at(&file, 0, length).map_err(|error| classify("get", key, &error))
     }
 
     fn get_range(&self, key: &str, range: &Range<u64>) -> Result<Bytes, Error> {
@@ -256,9 +267,8 @@ impl Shared {
         if range.end > length {
             return Err(short());
         }
-        let mut body = vec![0; usize::try_from(range.end - range.start).map_err(|_| short())?];
-        file.read_exact_at(&mut body, range.start).map_err(|error| classify("get_range", key, &error))?;
-        Ok(body.into())
+        let wanted = usize::try_from(range.end - range.start).map_err(|_| short())?;
+        read_at(&file, range.start, wanted).map_err(|error| classify("get_range", key, &error))
     }
 
     fn delete(&self, key: &str) -> Result<(), Error> {
@@ -273,6 +283,22 @@ impl Shared {
         self.folders.prune(key);
         Ok(())
     }
+}
+
+/// Reads `length` bytes from `offset` on, into memory that is not zeroed first.
+fn read_at(file: &File, offset: u64, length: usize) -> io::Result<Bytes> {
+    let mut body = Vec::with_capacity(length);
+    while body.len() < length {
+        let at = offset.saturating_add(body.len() as u64);
+        match rustix::io::pread(file, rustix::buffer::spare_capacity(&mut body), at) {
+            Ok(0) => return Err(io::ErrorKind::UnexpectedEof.into()),
+            Ok(_) | Err(Errno::INTR) => {}
+            Err(error) => return Err(error.into()),
+        }
+    }
+    // The memory may be a little larger than what was asked for.
+    body.truncate(length);
+    Ok(body.into())
 }
 
 fn classify(what: &str, key: &str, error: &io::Error) -> Error {
