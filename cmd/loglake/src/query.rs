@@ -57,6 +57,8 @@ pub(crate) fn settings(config: &Config) -> loglake_query::Config {
         look_ahead_bytes: of.look_ahead_bytes.as_usize(),
         footer_cache_bytes: of.footer_cache_bytes.as_usize(),
         cache_memory_bytes: of.cache_memory_bytes.as_usize(),
+        cache_dir: of.cache_dir.clone(),
+        cache_disk_bytes: of.cache_disk_bytes.0,
         cluster: config.cluster.as_str().to_owned(),
     }
 }

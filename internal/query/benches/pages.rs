@@ -89,6 +89,8 @@ async fn router(folder: &std::path::Path, chunks: usize) -> axum::Router {
         look_ahead_bytes: 8 << 20,
         footer_cache_bytes: 64 << 20,
         cache_memory_bytes: 0,
+        cache_dir: None,
+        cache_disk_bytes: 0,
         cluster: "bench".to_owned(),
     };
     QueryService::within(config, parts, Surroundings::default()).await.expect("all parts answer")

@@ -1,9 +1,10 @@
-//! Blocks as they are stored, kept in memory.
+//! Blocks as they are stored, kept in memory and on disk.
 
+use std::ops::Range;
 use std::sync::Arc;
 
 use bytes::Bytes;
-use futures_util::future::try_join_all;
+use futures_util::future::{join_all, try_join_all};
 use loglake_chunk::BlockRow;
 use loglake_model::{ChunkMeta, TenantId, TenantName};
 use loglake_store::ObjectStore;
@@ -11,6 +12,7 @@ use quick_cache::Weighter;
 use quick_cache::sync::Cache;
 
 use crate::Error;
+use crate::disk_cache::DiskCache;
 use crate::metrics::Metrics;
 use crate::spans::{Span, spans};
 
@@ -70,31 +72,55 @@ impl From<loglake_store::Error> for NoMembers {
 pub(crate) struct Blocks {
     /// `None` for none.
     cache: Option<Cache<Place, Kept, Weigh>>,
+    disk: Option<Arc<DiskCache>>,
     store: Arc<dyn ObjectStore>,
     metrics: Metrics,
 }
 
 impl Blocks {
-    pub(crate) fn new(bytes: usize, store: Arc<dyn ObjectStore>, metrics: Metrics) -> Self {
+    pub(crate) fn new(
+        bytes: usize,
+        disk: Option<Arc<DiskCache>>,
+        store: Arc<dyn ObjectStore>,
+        metrics: Metrics,
+    ) -> Self {
         // A stored block is about 100 KiB.
         let cache = || Cache::with_weighter((bytes / (64 << 10)).max(16), bytes as u64, Weigh);
-        Self { cache: (bytes > 0).then(cache), store, metrics }
+        Self { cache: (bytes > 0).then(cache), disk, store, metrics }
     }
 
-    /// The blocks of `span`, which are of `meta` and so of `tenant`. What is not in memory is read, neighbours together.
+    /// The blocks of `span`, which are of `meta` and so of `tenant`. What is neither in memory nor
+    /// on disk is read, neighbours together.
     pub(crate) async fn get(&self, tenant: &TenantId, meta: &ChunkMeta, span: &Span) -> Result<Members, NoMembers> {
         let mut blocks: Vec<Option<Bytes>> = span.rows.iter().map(|row| self.cached(tenant, meta, row)).collect();
-        let absent = span.rows.iter().zip(&blocks).filter(|(_, block)| block.is_none()).map(|(row, _)| *row);
-        let absent = spans(absent);
         let hits = blocks.iter().flatten().count();
         self.metrics.block_cache.with_label_values(&["hit"]).inc_by(hits as u64);
         self.metrics.block_cache.with_label_values(&["miss"]).inc_by((blocks.len() - hits) as u64);
+        if let Some(disk) = &self.disk {
+            let absent = span.rows.iter().zip(&mut blocks).filter(|(_, block)| block.is_none());
+            join_all(absent.map(async |(row, block)| {
+                *block = disk.get(tenant, meta, &range_of(row)).await;
+                if let Some(member) = &*block {
+                    self.keep(tenant, meta, row, member);
+                }
+            }))
+            .await;
+        }
+        let absent = span.rows.iter().zip(&blocks).filter(|(_, block)| block.is_none()).map(|(row, _)| *row);
+        let absent = spans(absent);
         let reads = absent.iter().map(|span| self.store.get_range(&meta.key, span.range.clone()));
         let read = try_join_all(reads).await?;
         let members = absent.iter().zip(&read);
         let members = members.flat_map(|(span, bytes)| span.rows.iter().map(move |row| (row, span.member(bytes, row))));
         for ((row, member), block) in members.zip(blocks.iter_mut().filter(|block| block.is_none())) {
-            self.keep(tenant, meta, row, &member);
+            // One that is damaged may have been so on its way only.
+            if row.is_intact(&member) {
+                self.keep(tenant, meta, row, &member);
+                if let Some(disk) = &self.disk {
+                    // A copy, here as in memory: the slice would keep its whole span.
+                    disk.keep(tenant, meta, &range_of(row), Bytes::copy_from_slice(&member));
+                }
+            }
             *block = Some(member);
         }
         let bytes = read.iter().map(|bytes| bytes.len() as u64).sum();
@@ -106,12 +132,16 @@ impl Blocks {
         (kept.tenant == *tenant.name() && kept.member.len() == row.length as usize).then_some(kept.member)
     }
 
-    /// Keeps a block, unless it is damaged: it may have been on its way only.
+    /// Keeps a block in memory, which is whole.
     fn keep(&self, tenant: &TenantId, meta: &ChunkMeta, row: &BlockRow, member: &Bytes) {
-        let Some(cache) = self.cache.as_ref().filter(|_| row.is_intact(member)) else { return };
+        let Some(cache) = &self.cache else { return };
         // A copy: the slice would keep its whole span.
         let kept = Kept { tenant: tenant.name().clone(), member: Bytes::copy_from_slice(member) };
         cache.insert((meta.key.clone(), row.offset), kept);
         self.metrics.block_cache_bytes.set(cache.weight().cast_signed());
     }
+}
+
+fn range_of(row: &BlockRow) -> Range<u64> {
+    row.offset..row.offset.saturating_add(u64::from(row.length))
 }

@@ -1,4 +1,5 @@
 use std::net::SocketAddr;
+use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -26,6 +27,11 @@ pub struct Config {
     pub footer_cache_bytes: usize,
     /// How many bytes of stored blocks stay in memory; 0 for none.
     pub cache_memory_bytes: usize,
+    /// A folder on a local disk where blocks and footers are kept that were read of objects, over restarts too; none to keep none.
+    /// No other process may use it.
+    pub cache_dir: Option<PathBuf>,
+    /// How many bytes that folder may take, whole blocks of the disk counted.
+    pub cache_disk_bytes: u64,
     /// The name of the cluster, as the chains in the bucket carry it.
     pub cluster: String,
 }

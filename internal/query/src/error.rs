@@ -1,4 +1,5 @@
 use std::net::SocketAddr;
+use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -16,6 +17,14 @@ pub enum Error {
         /// The address.
         address: SocketAddr,
         /// The system's answer.
+        source: Arc<std::io::Error>,
+    },
+    /// The folder of the cache on disk cannot be used.
+    #[error("query.cache_dir: {}: {source}", folder.display())]
+    CacheFolder {
+        /// The folder.
+        folder: PathBuf,
+        /// Why.
         source: Arc<std::io::Error>,
     },
     /// The metrics cannot be registered.
@@ -63,7 +72,7 @@ impl Error {
     #[must_use]
     pub fn kind(&self) -> ErrorKind {
         match self {
-            Self::Listen { .. } => ErrorKind::Invalid,
+            Self::Listen { .. } | Self::CacheFolder { .. } => ErrorKind::Invalid,
             Self::Metrics(_) | Self::Internal(_) => ErrorKind::Internal,
             Self::Request(fault) => Refusal::from(fault.clone()).kind,
             Self::Auth(error) => error.kind(),
@@ -97,7 +106,7 @@ impl Error {
             Self::Index(_) => part(self.kind(), "the index"),
             Self::Store(_) => part(self.kind(), "the object store"),
             Self::Commit(_) => part(self.kind(), "the chain of commits"),
-            Self::Listen { .. } | Self::Metrics(_) | Self::Internal(_) => {
+            Self::Listen { .. } | Self::CacheFolder { .. } | Self::Metrics(_) | Self::Internal(_) => {
                 Refusal::new(ErrorKind::Internal, "something went wrong here; report it with the request's id")
             }
         }

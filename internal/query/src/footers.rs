@@ -1,13 +1,16 @@
-//! Footers of chunks, kept in memory.
+//! Footers of chunks, kept in memory and on disk.
 
+use std::ops::Range;
 use std::sync::Arc;
 
+use bytes::Bytes;
 use loglake_chunk::{Contents, Footer, Probe, Summary};
 use loglake_model::{ChunkMeta, TenantId, TenantName};
 use loglake_store::ObjectStore;
 use quick_cache::Weighter;
 use quick_cache::sync::Cache;
 
+use crate::disk_cache::DiskCache;
 use crate::metrics::Metrics;
 
 /// What keeping an entry costs besides the footer and its key, in bytes, about.
@@ -105,14 +108,15 @@ impl From<loglake_store::Error> for NoFooter {
 /// A cache of footers, bounded in bytes.
 pub(crate) struct Footers {
     cache: Cache<String, Kept, Weigh>,
+    disk: Option<Arc<DiskCache>>,
     metrics: Metrics,
 }
 
 impl Footers {
-    pub(crate) fn new(bytes: usize, metrics: Metrics) -> Self {
+    pub(crate) fn new(bytes: usize, disk: Option<Arc<DiskCache>>, metrics: Metrics) -> Self {
         // A footer is some tens of KiB.
         let items = (bytes / (32 << 10)).max(16);
-        Self { cache: Cache::with_weighter(items, bytes as u64, Weigh), metrics }
+        Self { cache: Cache::with_weighter(items, bytes as u64, Weigh), disk, metrics }
     }
 
     /// As much of the footer of `meta`, which must be of `tenant`, as it takes to say which blocks may hold what `probe` looks for;
@@ -144,9 +148,9 @@ impl Footers {
             return Ok((Known::Summary(summary), bytes));
         }
         let range = summary.block_filters_range();
-        let more = range.end - range.start;
-        let stored = store.get_range(&meta.key, range).await?;
+        let (stored, more) = self.bytes(store, tenant, meta, &range).await?;
         let filters = summary.block_filters(&stored).map_err(|error| NoFooter::Damaged(error.to_string()))?;
+        self.keep_bytes(tenant, meta, &range, stored, more);
         let whole = Known::Whole(Arc::new(Footer::new(Summary::clone(&summary), filters)));
         self.keep(tenant, meta, whole.clone());
         Ok((whole, bytes + more))
@@ -164,17 +168,19 @@ impl Footers {
         }
         self.metrics.footers.with_label_values(&["miss"]).inc();
         let length = length_of(meta)?.min(directory_bytes(meta));
-        let tail = store.get_range(&meta.key, meta.length - length..meta.length).await?;
+        let range = meta.length - length..meta.length;
+        let (tail, read) = self.bytes(store, tenant, meta, &range).await?;
         let contents = Contents::parse(&tail, meta.footer_offset, meta.length)
             .map_err(|error| NoFooter::Damaged(error.to_string()))?;
         if let Some(contents) = contents {
             check_head(&contents, meta)?;
             let known = Known::Contents(Arc::new(contents));
             self.keep(tenant, meta, known.clone());
-            return Ok((known, length));
+            self.keep_bytes(tenant, meta, &range, tail, read);
+            return Ok((known, read));
         }
         let (footer, bytes) = self.read(store, tenant, meta).await?;
-        Ok((Known::Whole(footer), length + bytes))
+        Ok((Known::Whole(footer), read + bytes))
     }
 
     /// The summary of `meta`, and how many bytes were read for it; none where the whole footer is little more, or is needed.
@@ -189,14 +195,16 @@ impl Footers {
             return Ok((None, 0));
         }
         let length = whole.min(CHUNK_FILTER_BYTES + directory_bytes(meta));
-        let tail = store.get_range(&meta.key, meta.length - length..meta.length).await?;
+        let range = meta.length - length..meta.length;
+        let (tail, read) = self.bytes(store, tenant, meta, &range).await?;
         let summary = Summary::parse(&tail, meta.footer_offset, meta.length)
             .map_err(|error| NoFooter::Damaged(error.to_string()))?;
-        let Some(summary) = summary else { return Ok((None, length)) };
+        let Some(summary) = summary else { return Ok((None, read)) };
         check_head(summary.contents(), meta)?;
         let summary = Arc::new(summary);
         self.keep(tenant, meta, Known::Summary(Arc::clone(&summary)));
-        Ok((Some(summary), length))
+        self.keep_bytes(tenant, meta, &range, tail, read);
+        Ok((Some(summary), read))
     }
 
     fn hit(&self, known: Known) -> (Known, u64) {
@@ -224,14 +232,41 @@ impl Footers {
         tenant: &TenantId,
         meta: &ChunkMeta,
     ) -> Result<(Arc<Footer>, u64), NoFooter> {
-        let length = length_of(meta)?;
-        let bytes = store.get_range(&meta.key, meta.footer_offset..meta.length).await?;
+        length_of(meta)?;
+        let range = meta.footer_offset..meta.length;
+        let (bytes, read) = self.bytes(store, tenant, meta, &range).await?;
         let footer = Footer::parse(&bytes, meta.footer_offset, meta.length)
             .map_err(|error| NoFooter::Damaged(error.to_string()))?;
         check_head(footer.contents(), meta)?;
         let footer = Arc::new(footer);
         self.keep(tenant, meta, Known::Whole(Arc::clone(&footer)));
-        Ok((footer, length))
+        self.keep_bytes(tenant, meta, &range, bytes, read);
+        Ok((footer, read))
+    }
+
+    /// The bytes `range` of the object of `meta`, and how many of them were read from the store.
+    async fn bytes(
+        &self,
+        store: &dyn ObjectStore,
+        tenant: &TenantId,
+        meta: &ChunkMeta,
+        range: &Range<u64>,
+    ) -> Result<(Bytes, u64), NoFooter> {
+        if let Some(disk) = &self.disk
+            && let Some(bytes) = disk.get(tenant, meta, range).await
+        {
+            return Ok((bytes, 0));
+        }
+        let bytes = store.get_range(&meta.key, range.clone()).await?;
+        let read = bytes.len() as u64;
+        Ok((bytes, read))
+    }
+
+    /// Keeps bytes on disk, once they were found to be whole; `read` is as [`Footers::bytes`] told.
+    fn keep_bytes(&self, tenant: &TenantId, meta: &ChunkMeta, range: &Range<u64>, bytes: Bytes, read: u64) {
+        if let Some(disk) = self.disk.as_ref().filter(|_| read > 0) {
+            disk.keep(tenant, meta, range, bytes);
+        }
     }
 
     fn keep(&self, tenant: &TenantId, meta: &ChunkMeta, known: Known) {

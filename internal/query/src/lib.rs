@@ -12,6 +12,7 @@ mod blocks;
 mod conditions;
 mod config;
 mod cursor;
+mod disk_cache;
 mod error;
 mod expand;
 mod failing;

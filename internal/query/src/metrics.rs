@@ -19,6 +19,8 @@ pub(crate) struct Metrics {
     pub(crate) footer_cache_bytes: IntGauge,
     pub(crate) block_cache: IntCounterVec,
     pub(crate) block_cache_bytes: IntGauge,
+    pub(crate) disk_cache: IntCounterVec,
+    pub(crate) disk_cache_bytes: IntGauge,
     pub(crate) tail_fallbacks: IntCounter,
     pub(crate) owners: IntCounterVec,
     pub(crate) incomplete: IntCounter,
@@ -86,6 +88,12 @@ impl Metrics {
                 &["outcome"],
             )?,
             block_cache_bytes: gauge("loglake_query_block_cache_bytes", "Bytes of stored blocks in memory.")?,
+            disk_cache: counters(
+                "loglake_query_disk_cache_total",
+                "Pieces of objects asked of the cache on disk or to be kept there, by outcome (hit, miss, damaged, passed_over: too many were being written, not_written).",
+                &["outcome"],
+            )?,
+            disk_cache_bytes: gauge("loglake_query_disk_cache_bytes", "Bytes of the cache on disk.")?,
             tail_fallbacks: counter(
                 "loglake_query_tail_fallbacks_total",
                 "Partitions read from the broker because no processor answered for them.",

@@ -9,6 +9,7 @@ use tokio_util::sync::CancellationToken;
 
 use crate::blocks::Blocks;
 use crate::cursor::CursorKey;
+use crate::disk_cache::DiskCache;
 use crate::failing::Failing;
 use crate::footers::Footers;
 use crate::heads::HeadReader;
@@ -66,14 +67,15 @@ impl QueryService {
             loglake_commit::first_partitions(parts.store.as_ref(), &config.cluster, parts.incarnation).await?;
         let topic_id = loglake_commit::topic_of(parts.store.as_ref(), &config.cluster, parts.incarnation).await?;
         let older = Older::all(parts.store.as_ref(), parts.index.as_ref(), &config.cluster, parts.incarnation).await?;
+        let disk = disk_cache(&config, &metrics).await?;
         // A simulated history is the same on every machine.
         let cores = if is_single_threaded { 2 } else { std::thread::available_parallelism().map_or(2, usize::from) };
         let shared = Shared {
             heads: HeadReader::new(Arc::clone(&parts.reader), topic_id),
             tails: TailClient::new(parts.internal, Arc::clone(&parts.clock), parts.incarnation, dial),
             failing: Failing::default(),
-            footers: Footers::new(config.footer_cache_bytes, metrics.clone()),
-            blocks: Blocks::new(config.cache_memory_bytes, Arc::clone(&parts.store), metrics.clone()),
+            footers: Footers::new(config.footer_cache_bytes, disk.clone(), metrics.clone()),
+            blocks: Blocks::new(config.cache_memory_bytes, disk, Arc::clone(&parts.store), metrics.clone()),
             turns: Semaphore::new(config.concurrent.clamp(1, Semaphore::MAX_PERMITS)),
             is_single_threaded,
             cpu: Arc::new(Semaphore::new(cores)),
@@ -135,4 +137,14 @@ async fn parts_answer(shared: &Shared) {
         }
         tokio::time::sleep(READY_WAIT).await;
     }
+}
+
+/// The cache on disk, where one is asked for.
+async fn disk_cache(config: &Config, metrics: &Metrics) -> Result<Option<Arc<DiskCache>>, Error> {
+    let Some(folder) = config.cache_dir.clone() else { return Ok(None) };
+    let (bytes, metrics, opened) = (config.cache_disk_bytes, metrics.clone(), folder.clone());
+    // There may be many files.
+    let cache = tokio::task::spawn_blocking(move || DiskCache::open(&opened, bytes, metrics)).await?;
+    let cache = cache.map_err(|source| Error::CacheFolder { folder, source: Arc::new(source) })?;
+    Ok(Some(Arc::new(cache)))
 }

@@ -2,11 +2,12 @@
 
 mod bad_input;
 mod counting;
+mod disk;
 mod fake_index;
 mod fake_tail;
 mod footers;
 mod gate;
-mod lake;
+pub(crate) mod lake;
 mod paging;
 mod reading;
 mod tenants;

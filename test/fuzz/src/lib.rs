@@ -10,6 +10,7 @@ pub mod embedded_log;
 pub mod entry;
 pub mod log_batch;
 pub mod memory;
+pub mod raw_record;
 
 /// Writes `seeds` into the folder that the environment variable `FUZZ_SEEDS` names, if it does: before libFuzzer reads it.
 ///

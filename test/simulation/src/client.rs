@@ -76,6 +76,8 @@ pub async fn query_service(world: &World, number: u64) -> Result<Router> {
         look_ahead_bytes: 8 << 20,
         footer_cache_bytes: 4 << 20,
         cache_memory_bytes: 4 << 20,
+        cache_dir: None,
+        cache_disk_bytes: 0,
         cluster: CLUSTER.to_owned(),
     };
     let surroundings = loglake_query::Surroundings { dial: Some(world.network.dial()), is_single_threaded: true };

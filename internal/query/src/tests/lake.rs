@@ -67,7 +67,7 @@ pub(super) struct Lake {
 }
 
 #[expect(clippy::disallowed_methods, reason = "test")]
-pub(super) fn tenant(name: &str) -> TenantId {
+pub(crate) fn tenant(name: &str) -> TenantId {
     TenantId::from_credential(TenantName::parse(name).unwrap())
 }
 
@@ -102,6 +102,8 @@ impl Lake {
             look_ahead_bytes: 8 << 20,
             footer_cache_bytes: 4 << 20,
             cache_memory_bytes: 1 << 20,
+            cache_dir: None,
+            cache_disk_bytes: 0,
             cluster: "default".to_owned(),
         };
         change(&mut config);
@@ -121,6 +123,29 @@ impl Lake {
         };
         let service = QueryService::bind(config, parts).await.unwrap();
         Self { broker, store, index, clock, key, service, tokens, sent: Vec::new(), block_lines: 4 }
+    }
+
+    /// The same with another process of the role: what that one had in memory is gone.
+    pub(super) async fn restarted(self) -> Self {
+        let Self { broker, store, index, clock, key, service, tokens, sent, block_lines } = self;
+        let (config, auth) = (service.shared.config.clone(), Arc::clone(&service.shared.auth));
+        drop(service);
+        let readiness = Readiness::default();
+        let parts = Parts {
+            reader: broker.clone(),
+            store: store.clone(),
+            index: index.clone(),
+            incarnation: INCARNATION,
+            clock: clock.clone(),
+            auth,
+            internal: key.clone(),
+            cursor_key: [9; 32],
+            registry: prometheus::Registry::new(),
+            ready: readiness.role("query"),
+            readiness,
+        };
+        let service = QueryService::bind(config, parts).await.unwrap();
+        Self { broker, store, index, clock, key, service, tokens, sent, block_lines }
     }
 
     pub(super) fn shared(&self) -> &Arc<Shared> {

@@ -13,6 +13,7 @@ use loglake_store::ObjectStore as _;
 use super::fake_index::Step;
 use super::fake_tail::{Claim, FakeTail};
 use super::lake::{Lake, NOW_NS, PARTITIONS, Sent, ids_of, tenant};
+use crate::Config;
 use crate::missing::{GONE, LOST, Missing, NO_INDEX};
 use crate::order::Direction;
 use crate::query::Query;
@@ -32,13 +33,17 @@ fn some(from: i64, count: i64) -> Vec<Sent> {
     (from..from + count).map(sent).collect()
 }
 
-fn everything(lake: &Lake) -> Query {
+pub(super) fn everything(lake: &Lake) -> Query {
     lake.query("acme", &Filter::default(), Direction::Backward, 1_000)
 }
 
 /// A lake with chunks and a tail in every partition.
 async fn lake() -> Lake {
-    let mut lake = Lake::new().await;
+    lake_with(|_| {}).await
+}
+
+pub(super) async fn lake_with(change: impl FnOnce(&mut Config)) -> Lake {
+    let mut lake = Lake::with(change).await;
     lake.send(&some(0, 30)).await;
     lake.flush_all().await;
     lake.send(&some(30, 30)).await;

@@ -131,6 +131,7 @@ fn bounds(config: &Config, values: &mut Values) {
     rule(ingest.max_age.is_none_or(|age| !age.is_zero()), "ingest.max_age", "must be longer than 0s");
     rule((Duration::from_millis(1)..=hour).contains(&query.timeout), "query.timeout", "must be from 1ms to 1h");
     rule(amount(query.page_bytes, MIB, 256 * MIB), "query.page_bytes", "must be from 1MiB to 256MiB");
+    rule(query.cache_disk_bytes.0 >= 64 * MIB, "query.cache_disk_bytes", "must be at least 64MiB");
     rule((1..=10_000).contains(&query.concurrent), "query.concurrent", "must be from 1 to 10000");
     rule(amount(query.look_ahead_bytes, MIB, 1024 * MIB), "query.look_ahead_bytes", "must be from 1MiB to 1GiB");
 }

@@ -194,6 +194,11 @@ settings! {
         /// How many bytes of blocks, compressed as they are stored, stay in memory; 0 for none. Each one that is found there saves
         /// a request to the store; it is decompressed for every query.
         cache_memory_bytes: Bytes = "64MiB", dev "16MiB";
+        /// A folder on a local disk where footers and blocks that were read of objects are kept, over restarts too: for stores far away
+        /// or dear to ask. No other process may use it. Default: none is kept.
+        cache_dir: Option<PathBuf> = "";
+        /// How many bytes that folder may take; what was not asked for longest goes first.
+        cache_disk_bytes: Bytes = "10GiB";
     }
 }
 
