@@ -106,6 +106,12 @@ pub enum Error {
     /// A task of this process ended abnormally.
     #[error("a task ended abnormally: {0}")]
     Task(#[from] tokio::task::JoinError),
+    /// Building a chunk ended abnormally.
+    #[error("building a chunk ended abnormally; the log says how")]
+    Workshop,
+    /// The system gives no more threads.
+    #[error("threads that build chunks cannot be started: {0}")]
+    Threads(std::io::Error),
     /// What is stored does not fit together.
     #[error("{0}")]
     Inconsistent(String),
@@ -117,7 +123,8 @@ impl Error {
     pub fn kind(&self) -> ErrorKind {
         match self {
             Self::Listen { .. } | Self::Config(_) => ErrorKind::Invalid,
-            Self::Serve(_) | Self::Metrics(_) | Self::Task(_) => ErrorKind::Internal,
+            Self::Threads(_) => ErrorKind::Exhausted,
+            Self::Serve(_) | Self::Metrics(_) | Self::Task(_) | Self::Workshop => ErrorKind::Internal,
             Self::Broker(error) => error.kind(),
             Self::Commit(error) => error.kind(),
             Self::Index(error) => error.kind(),

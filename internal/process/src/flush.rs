@@ -23,6 +23,7 @@ use crate::build::{Gathered, build, gather};
 use crate::held::Held;
 use crate::quarantine;
 use crate::shared::Shared;
+use crate::workshop::Bench;
 
 /// Chunks that are built or on their way to the store at a time, a partition.
 const UPLOADS: usize = 8;
@@ -154,10 +155,10 @@ impl Flush {
             .map(|gathered| {
                 let messages = Arc::clone(&messages);
                 async move {
-                    let mut place = shared.workshop.enter().await;
                     let (incarnation, block_bytes) = (shared.incarnation, shared.config.block_bytes);
-                    let build = move || build(gathered, &messages, incarnation, partition, block_bytes, place.bench());
-                    let built = shared.compute(build).await??;
+                    let build =
+                        move |bench: &mut Bench| build(gathered, &messages, incarnation, partition, block_bytes, bench);
+                    let built = shared.workshop.run(build).await??;
                     // Until it is stored it is in memory beside the messages that it was made of.
                     let _charge = shared.budget.charge(built.chunk.bytes.len() as u64);
                     failpoint!("flush.chunk_built");

@@ -116,8 +116,7 @@ impl Processor {
         };
         let older = Older::all(parts.store.as_ref(), parts.index.as_ref(), &config.cluster, parts.incarnation).await?;
         let Surroundings { incoming, nonce, is_single_threaded } = surroundings;
-        // A simulated history is the same on every machine.
-        let cores = if is_single_threaded { 2 } else { std::thread::available_parallelism().map_or(2, usize::from) };
+        let cores = std::thread::available_parallelism().map_or(2, usize::from);
         let shared = Shared {
             budget: Budget::new(config.memory_bytes),
             consumer: parts.consumer,
@@ -130,7 +129,7 @@ impl Processor {
             topic_id,
             clock: parts.clock,
             metrics: Metrics::register(&parts.registry)?,
-            workshop: Workshop::new(cores),
+            workshop: if is_single_threaded { Workshop::in_line() } else { Workshop::new(cores)? },
             tails: RwLock::default(),
             holder: format!("processor {advertise} {}", nonce()),
             advertise,
