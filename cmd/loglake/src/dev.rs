@@ -55,11 +55,10 @@ async fn run(mut start: Start) -> anyhow::Result<()> {
 
     let registries = [Registry::new(), Registry::new(), Registry::new()];
     let [ingestor_registry, processor_registry, query_registry] = registries.clone();
-    let keys = &config.metrics;
     let metrics = [
-        start.metrics("metrics.ingestor_listen", keys.ingestor_listen, &registries[0]).await?,
-        start.metrics("metrics.processor_listen", keys.processor_listen, &registries[1]).await?,
-        start.metrics("metrics.query_listen", keys.query_listen, &registries[2]).await?,
+        start.metrics(Role::Ingestor, ingestor::metrics_listener(config), &registries[0]).await?,
+        start.metrics(Role::Processor, processor::metrics_listener(config), &registries[1]).await?,
+        start.metrics(Role::Query, query::metrics_listener(config), &registries[2]).await?,
     ];
     disk_metrics::register(&registries[0], &log).context("metrics")?;
     let processor = loglake_process::Parts {

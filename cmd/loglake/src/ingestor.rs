@@ -1,5 +1,7 @@
 //! Takes records in and hands them to Kafka.
 
+use std::net::SocketAddr;
+
 use loglake_auth::session::SessionKey;
 use loglake_service::{Config, Listener, Role};
 use prometheus::Registry;
@@ -19,8 +21,7 @@ async fn run(start: Start) -> anyhow::Result<()> {
     let config = &start.config;
     let registry = Registry::new();
     let ready = start.readiness.role("ingestor");
-    let address = config.metrics.ingestor_listen;
-    let metrics = start.metrics("metrics.ingestor_listen", address, &registry).await?;
+    let metrics = start.metrics(Role::Ingestor, metrics_listener(config), &registry).await?;
     let broker = parts::kafka(config, "ingestor").await?;
     let topic = parts::topic(&*broker).await?;
     let parts = loglake_ingest::Parts {
@@ -52,10 +53,16 @@ pub(crate) fn settings(config: &Config) -> loglake_ingest::Config {
         max_future: of.max_future,
         max_age: of.max_age,
         keep_received_at: of.keep_received_at,
+        metric_tenants: config.metrics.tenant_labels(),
         // What comes after it, the last flush above all, needs its share.
         grace: config.grace / 3,
         ..loglake_ingest::Config::default()
     }
+}
+
+/// Where its metrics are, with their key.
+pub(crate) fn metrics_listener(config: &Config) -> (&'static str, SocketAddr) {
+    ("metrics.ingestor_listen", config.metrics.ingestor_listen)
 }
 
 /// Where it listens, by key.

@@ -1,5 +1,6 @@
 //! Builds chunks out of what is in Kafka, commits them, and serves what is not flushed yet.
 
+use std::net::SocketAddr;
 use std::time::Duration;
 
 use loglake_auth::internal::InternalKey;
@@ -22,8 +23,7 @@ async fn run(start: Start) -> anyhow::Result<()> {
     let config = &start.config;
     let registry = Registry::new();
     let ready = start.readiness.role("processor");
-    let address = config.metrics.processor_listen;
-    let metrics = start.metrics("metrics.processor_listen", address, &registry).await?;
+    let metrics = start.metrics(Role::Processor, metrics_listener(config), &registry).await?;
     let Parts { broker, store, index, incarnation } = parts::connect(&start, "processor").await?;
     let parts = loglake_process::Parts {
         consumer: broker.clone(),
@@ -76,7 +76,13 @@ pub(crate) fn settings(config: &Config) -> loglake_process::Config {
             LostRecords::Gap => loglake_process::LostRecords::Gap,
         },
         truncation_grace: TRUNCATION_GRACE,
+        metric_tenants: config.metrics.tenant_labels(),
     }
+}
+
+/// Where its metrics are, with their key.
+pub(crate) fn metrics_listener(config: &Config) -> (&'static str, SocketAddr) {
+    ("metrics.processor_listen", config.metrics.processor_listen)
 }
 
 /// Where it listens, by key.

@@ -1,5 +1,7 @@
 //! Answers queries.
 
+use std::net::SocketAddr;
+
 use loglake_auth::internal::InternalKey;
 use loglake_auth::keys;
 use loglake_service::{Config, Listener, Role};
@@ -20,7 +22,7 @@ async fn run(start: Start) -> anyhow::Result<()> {
     let config = &start.config;
     let registry = Registry::new();
     let ready = start.readiness.role("query");
-    let metrics = start.metrics("metrics.query_listen", config.metrics.query_listen, &registry).await?;
+    let metrics = start.metrics(Role::Query, metrics_listener(config), &registry).await?;
     let Parts { broker, store, index, incarnation } = parts::connect(&start, "query").await?;
     let secret = start.cluster_secret()?;
     let parts = loglake_query::Parts {
@@ -59,8 +61,14 @@ pub(crate) fn settings(config: &Config) -> loglake_query::Config {
         cache_memory_bytes: of.cache_memory_bytes.as_usize(),
         cache_dir: of.cache_dir.clone(),
         cache_disk_bytes: of.cache_disk_bytes.0,
+        metric_tenants: config.metrics.tenant_labels(),
         cluster: config.cluster.as_str().to_owned(),
     }
+}
+
+/// Where its metrics are, with their key.
+pub(crate) fn metrics_listener(config: &Config) -> (&'static str, SocketAddr) {
+    ("metrics.query_listen", config.metrics.query_listen)
 }
 
 /// Where it listens, by key.

@@ -9,9 +9,11 @@ use anyhow::Context as _;
 use loglake_auth::Authenticator;
 use loglake_auth::keys::ClusterSecret;
 use loglake_model::{Clock, Readiness, SystemClock};
-use loglake_service::{Config, Listener, MetricsServer, Role, Shutdown, Sources, load, name_the_listener, telemetry};
+use loglake_service::{
+    Config, Listener, MetricsServer, Role, Shutdown, Sources, load, name_the_listener, register_process_metrics,
+    telemetry,
+};
 use prometheus::Registry;
-use prometheus::process_collector::ProcessCollector;
 use tracing::info;
 
 /// How often the roles are looked at until they are ready.
@@ -72,11 +74,12 @@ impl Start {
     /// Binds a role's port for metrics and probes.
     pub(crate) async fn metrics(
         &self,
-        key: &'static str,
-        address: SocketAddr,
+        role: Role,
+        (key, address): (&'static str, SocketAddr),
         registry: &Registry,
     ) -> anyhow::Result<MetricsServer> {
-        registry.register(Box::new(ProcessCollector::for_self())).context("metrics")?;
+        let version = env!("CARGO_PKG_VERSION");
+        register_process_metrics(registry, role.as_str(), version, self.readiness.clone()).context("metrics")?;
         let server = MetricsServer::bind(key, address, registry.clone(), self.readiness.clone()).await;
         explained(server, &[Listener { key, address }])
     }

@@ -37,6 +37,8 @@ pub struct Config {
     pub max_connections: usize,
     /// How long requests that have begun may take after the order to stop. Default 10 s.
     pub grace: Duration,
+    /// How many tenants have a label of their own in the metrics (`metrics.tenants`); all others share one. Default 0.
+    pub metric_tenants: usize,
 }
 
 impl Default for Config {
@@ -55,6 +57,7 @@ impl Default for Config {
             body_timeout: Duration::from_secs(60),
             max_connections: 1024,
             grace: Duration::from_secs(10),
+            metric_tenants: 0,
         }
     }
 }

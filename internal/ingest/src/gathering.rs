@@ -95,7 +95,7 @@ impl<'a> Gathering<'a> {
     /// Takes the record at `place`, or the fault that its decoder found.
     pub(crate) fn take(&mut self, place: u64, record: Result<Record, Fault>) {
         let Err(fault) = record.and_then(|record| self.render(record)) else { return };
-        self.intake.metrics.refused_records.with_label_values(&[fault.code.as_str()]).inc();
+        self.intake.metrics.refused(&self.tenant, fault.code);
         self.refused += 1;
         let is_untimely = matches!(fault.code, FaultCode::TooFarAhead | FaultCode::TooOld);
         if is_untimely && matches!(self.origin, Origin::Key(_)) && self.untimely.is_none() {
@@ -227,7 +227,7 @@ impl<'a> Gathering<'a> {
             }
         }
         let (line_bytes, refused, told) = (self.line_bytes, self.refused, self.told);
-        Ok(Gathered { messages, deadline_ns, line_bytes, refused, told })
+        Ok(Gathered { tenant: self.tenant, messages, deadline_ns, line_bytes, refused, told })
     }
 }
 

@@ -131,7 +131,7 @@ fn share(config: Config, parts: Parts) -> Result<Shared, Error> {
             "the broker takes messages of at most {takes} bytes, a batch may have {needs}: raise the broker's limit"
         )));
     }
-    let metrics = Metrics::register(&registry)?;
+    let metrics = Metrics::register(&registry, config.metric_tenants)?;
     let pipeline = Pipeline::new(loglake_pipeline::Config {
         max_future: config.max_future,
         max_age: config.max_age,

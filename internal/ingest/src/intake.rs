@@ -50,6 +50,8 @@ pub(crate) struct Refused {
 /// A request's records, ready to be appended.
 #[derive(Debug)]
 pub(crate) struct Gathered {
+    /// Whose they are.
+    pub(crate) tenant: TenantId,
     /// By partition, in order.
     pub(crate) messages: BTreeMap<u32, Vec<Message>>,
     /// What is appended at or past this, by the log's time, does not count.
@@ -97,17 +99,15 @@ impl Intake {
 
     /// Appends what was gathered, the partitions side by side, and returns when all of it is durable or has failed.
     pub(crate) async fn append(&self, gathered: Gathered) -> Outcome {
-        let Gathered { messages, deadline_ns, line_bytes, refused, told } = gathered;
+        let Gathered { tenant, messages, deadline_ns, line_bytes, refused, told } = gathered;
         failpoint!("ingest.decoded");
         let appends =
             messages.into_iter().map(|(partition, messages)| self.append_to(partition, messages, deadline_ns));
         let results = join_all(appends).await;
         let accepted = results.iter().map(|(records, _)| records).sum();
         let failure = results.into_iter().find_map(|(_, failure)| failure);
-        self.metrics.records.inc_by(accepted);
-        if failure.is_none() {
-            self.metrics.line_bytes.inc_by(line_bytes);
-        }
+        // How many bytes the durable part of a broken request has is not known.
+        self.metrics.kept(&tenant, accepted, if failure.is_none() { line_bytes } else { 0 });
         Outcome { accepted, refused, told, failure }
     }
 

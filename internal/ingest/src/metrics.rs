@@ -1,5 +1,9 @@
-//! What this role counts. No label has a tenant or a service in it: their number is not bounded.
+//! What this role counts. No label has a service in it, and a tenant only within bounds ([`TenantLabels`]): their number has
+//! none.
 
+use std::sync::Arc;
+
+use loglake_model::{ErrorKind, FaultCode, TenantLabels, TenantName};
 use prometheus::{
     Histogram, HistogramOpts, HistogramVec, IntCounter, IntCounterVec, IntGauge, IntGaugeVec, Opts, Registry,
 };
@@ -27,6 +31,13 @@ pub const IN_FLIGHT_BYTES: &str = "loglake_ingest_in_flight_bytes";
 /// Open connections, by listener.
 pub const CONNECTIONS: &str = "loglake_ingest_connections";
 
+/// The durable records of a tenant.
+pub const TENANT_RECORDS_TOTAL: &str = "loglake_ingest_tenant_records_total";
+/// Bytes of their lines.
+pub const TENANT_LINE_BYTES_TOTAL: &str = "loglake_ingest_tenant_line_bytes_total";
+/// The refused records of a tenant.
+pub const TENANT_REFUSED_RECORDS_TOTAL: &str = "loglake_ingest_tenant_refused_records_total";
+
 /// From a fifth of a millisecond to half a minute.
 const SECONDS: [f64; 16] =
     [0.0002, 0.0005, 0.001, 0.002, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 10.0, 30.0];
@@ -34,10 +45,10 @@ const SECONDS: [f64; 16] =
 /// The counters of one [`crate::Ingestor`].
 #[derive(Clone, Debug)]
 pub(crate) struct Metrics {
-    pub(crate) records: IntCounter,
-    pub(crate) line_bytes: IntCounter,
+    records: IntCounter,
+    line_bytes: IntCounter,
     pub(crate) received_bytes: IntCounterVec,
-    pub(crate) refused_records: IntCounterVec,
+    refused_records: IntCounterVec,
     pub(crate) requests: IntCounterVec,
     pub(crate) messages: IntCounter,
     pub(crate) append_failures: IntCounterVec,
@@ -45,10 +56,16 @@ pub(crate) struct Metrics {
     pub(crate) ack_seconds: HistogramVec,
     pub(crate) in_flight_bytes: IntGauge,
     pub(crate) connections: IntGaugeVec,
+    tenants: Arc<TenantLabels>,
+    tenant_records: IntCounterVec,
+    tenant_line_bytes: IntCounterVec,
+    tenant_refused_records: IntCounterVec,
 }
 
 impl Metrics {
-    pub(crate) fn register(registry: &Registry) -> Result<Self, prometheus::Error> {
+    /// Registers all of them; at most `tenants` are counted by name.
+    pub(crate) fn register(registry: &Registry, tenants: usize) -> Result<Self, prometheus::Error> {
+        let of_tenants = |name, help| IntCounterVec::new(Opts::new(name, help), &["tenant"]);
         let histogram = |name, help| HistogramOpts::new(name, help).buckets(SECONDS.to_vec());
         let metrics = Self {
             records: IntCounter::new(RECORDS_TOTAL, "Records that are durable")?,
@@ -80,6 +97,10 @@ impl Metrics {
             )?,
             in_flight_bytes: IntGauge::new(IN_FLIGHT_BYTES, "Bytes of requests that wait for the broker")?,
             connections: IntGaugeVec::new(Opts::new(CONNECTIONS, "Open connections"), &["listener"])?,
+            tenants: Arc::new(TenantLabels::new(tenants)),
+            tenant_records: of_tenants(TENANT_RECORDS_TOTAL, "Durable records by tenant")?,
+            tenant_line_bytes: of_tenants(TENANT_LINE_BYTES_TOTAL, "Bytes of the lines of durable records by tenant")?,
+            tenant_refused_records: of_tenants(TENANT_REFUSED_RECORDS_TOTAL, "Refused records by tenant")?,
         };
         registry.register(Box::new(metrics.records.clone()))?;
         registry.register(Box::new(metrics.line_bytes.clone()))?;
@@ -92,6 +113,63 @@ impl Metrics {
         registry.register(Box::new(metrics.ack_seconds.clone()))?;
         registry.register(Box::new(metrics.in_flight_bytes.clone()))?;
         registry.register(Box::new(metrics.connections.clone()))?;
+        registry.register(Box::new(metrics.tenant_records.clone()))?;
+        registry.register(Box::new(metrics.tenant_line_bytes.clone()))?;
+        registry.register(Box::new(metrics.tenant_refused_records.clone()))?;
+        metrics.begin_at_zero();
         Ok(metrics)
+    }
+
+    /// A counter that appears with its first event has no rate for it: what alerts stand on is there from the start.
+    fn begin_at_zero(&self) {
+        for kind in [ErrorKind::Deadline, ErrorKind::Exhausted, ErrorKind::NoSpace, ErrorKind::Unavailable] {
+            self.append_failures.with_label_values(&[kind.as_str()]);
+        }
+        for code in [FaultCode::Missing, FaultCode::Malformed, FaultCode::TooLarge, FaultCode::TooFarAhead] {
+            self.refused_records.with_label_values(&[code.as_str()]);
+        }
+        for protocol in ["grpc", "http"] {
+            self.requests.with_label_values(&[protocol, "ok"]);
+            self.requests.with_label_values(&[protocol, ErrorKind::Unavailable.as_str()]);
+            self.ack_seconds.with_label_values(&[protocol]);
+        }
+        for count in [&self.tenant_records, &self.tenant_line_bytes, &self.tenant_refused_records] {
+            count.with_label_values(&[TenantLabels::OTHERS]);
+        }
+    }
+
+    /// Counts `records` of `tenant` that are durable, and the bytes of their lines.
+    pub(crate) fn kept(&self, tenant: &TenantName, records: u64, line_bytes: u64) {
+        self.records.inc_by(records);
+        self.line_bytes.inc_by(line_bytes);
+        let label = [self.tenants.of(tenant)];
+        self.tenant_records.with_label_values(&label).inc_by(records);
+        self.tenant_line_bytes.with_label_values(&label).inc_by(line_bytes);
+    }
+
+    /// Counts a record of `tenant` that was refused.
+    pub(crate) fn refused(&self, tenant: &TenantName, code: FaultCode) {
+        self.refused_records.with_label_values(&[code.as_str()]).inc();
+        self.tenant_refused_records.with_label_values(&[self.tenants.of(tenant)]).inc();
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn tenants_are_counted_by_name_within_bounds() {
+        let metrics = Metrics::register(&Registry::new(), 1).unwrap();
+        for (n, name) in ["acme", "globex", "initech"].into_iter().enumerate() {
+            let tenant = TenantName::parse(name).unwrap();
+            metrics.kept(&tenant, 10 * (n as u64 + 1), 100);
+            metrics.refused(&tenant, FaultCode::Missing);
+        }
+        let records = |label: &str| metrics.tenant_records.with_label_values(&[label]).get();
+        assert_eq!((records("acme"), records(TenantLabels::OTHERS)), (10, 50));
+        assert_eq!(metrics.records.get(), 60);
+        assert_eq!(metrics.tenant_refused_records.with_label_values(&[TenantLabels::OTHERS]).get(), 2);
+        assert_eq!(metrics.refused_records.with_label_values(&["missing"]).get(), 3);
     }
 }

@@ -38,6 +38,8 @@ pub struct Config {
     pub on_lost_records: LostRecords,
     /// How long the broker's log may end before the chain, as a new leader's may for a moment, until the partition halts.
     pub truncation_grace: Duration,
+    /// How many tenants have a label of their own in the metrics; all others share one.
+    pub metric_tenants: usize,
 }
 
 /// What becomes of a partition when the broker deleted records before they were flushed.

@@ -173,6 +173,7 @@ impl Flush {
                     })
                     .await?;
                     failpoint!("flush.chunk_put");
+                    shared.metrics.stored(&head.tenant, built.chunk.bytes.len() as u64);
                     Ok::<_, Error>(meta)
                 }
             })

@@ -128,7 +128,7 @@ impl Processor {
             older,
             topic_id,
             clock: parts.clock,
-            metrics: Metrics::register(&parts.registry)?,
+            metrics: Metrics::register(&parts.registry, config.metric_tenants)?,
             workshop: if is_single_threaded { Workshop::in_line() } else { Workshop::new(cores)? },
             tails: RwLock::default(),
             holder: format!("processor {advertise} {}", nonce()),

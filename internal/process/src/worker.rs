@@ -90,7 +90,7 @@ impl Worker {
                 }
             }
         }
-        self.shared.metrics.halt(partition, None);
+        self.shared.metrics.forget(partition);
         let lease = self.shared.lease_name(partition);
         // An index that does not answer must not hold up a rebalance: the lease ends by itself.
         match tokio::time::timeout(RELEASE_WAIT, self.shared.index.release(&lease, &self.shared.holder)).await {
@@ -151,6 +151,9 @@ impl Worker {
         let source = shared.consumer.open(partition, tail.next).await?;
         failpoint!("takeover.opened");
         let held = Serving::begin(shared, partition, tail.next);
+        for gauge in [&shared.metrics.committed, &shared.metrics.position] {
+            gauge.with_label_values(&[&partition.to_string()]).set(tail.next.cast_signed());
+        }
         retry(shared, "lease", || async {
             let name = shared.lease_name(partition);
             Ok(shared.index.seize(&name, &shared.holder, &shared.advertise, LEASE_TTL).await?)
@@ -253,6 +256,10 @@ struct Tenure<'a> {
     /// At `position`.
     sessions: Sessions,
     flush: Option<Aborting<Result<Flushed, Error>>>,
+    /// When the first of what it takes came.
+    flushing_since: Option<Instant>,
+    /// The append time of the newest message consumed, and whether the broker had more.
+    consumed: Option<(i64, bool)>,
     /// Flushed messages that are kept for a while: until when, and below which offset.
     kept: VecDeque<(Instant, u64)>,
     was_full: bool,
@@ -284,6 +291,8 @@ impl<'a> Tenure<'a> {
             waiting: worker.shared.budget.share(),
             sessions,
             flush: None,
+            flushing_since: None,
+            consumed: None,
             kept: VecDeque::new(),
             was_full: false,
         }
@@ -332,7 +341,22 @@ impl<'a> Tenure<'a> {
                 self.held.settle(self.position);
             }
             shared.metrics.memory.set(shared.budget.used().cast_signed());
+            self.show_ages();
         }
+    }
+
+    /// Shows how far behind it is. While consuming is paused there may be more than was seen.
+    fn show_ages(&self) {
+        let shared = &self.worker.shared;
+        let lag = match self.consumed {
+            Some((append_time_ns, has_more)) if has_more || self.was_full => {
+                Duration::from_nanos(shared.clock.now_ns().saturating_sub(append_time_ns).try_into().unwrap_or(0))
+            }
+            _ => Duration::ZERO,
+        };
+        let unflushed = self.flushing_since.or(self.pending.since).map_or(Duration::ZERO, |since| since.elapsed());
+        shared.metrics.lag_seconds.with_label_values(&[&self.label]).set(lag.as_secs_f64());
+        shared.metrics.unflushed_seconds.with_label_values(&[&self.label]).set(unflushed.as_secs_f64());
     }
 
     /// Ends the tenure with `error`, which the broker gave. Where retention ran past the position, what is held is gone from
@@ -366,6 +390,8 @@ impl<'a> Tenure<'a> {
         let mut messages = Vec::with_capacity(fetched.messages.len());
         let mut left = fetched.messages.into_iter();
         let mut position = fetched.position;
+        let now_ns = self.worker.shared.clock.now_ns();
+        let mut newest_ns = self.consumed.map(|(append_time_ns, _)| append_time_ns);
         while let Some(message) = left.next() {
             let held = Held::new(message, &self.worker.shared.budget);
             let room = ENTRY_BYTES.saturating_sub(self.entry_bytes() + self.sessions.cost(&held));
@@ -383,6 +409,9 @@ impl<'a> Tenure<'a> {
                 return Err(Error::EpochFell { partition: self.partition, before, after, offset: message.offset });
             }
             self.leader_epoch = self.leader_epoch.max(message.leader_epoch);
+            newest_ns = Some(message.append_time_ns);
+            let delay_ns = u64::try_from(now_ns.saturating_sub(message.append_time_ns)).unwrap_or(0);
+            metrics.consume_delay.observe(Duration::from_nanos(delay_ns).as_secs_f64());
             metrics.bytes.inc_by(message.payload.len() as u64);
             match &held.batch {
                 Ok(batch) => metrics.records.inc_by(u64::from(batch.record_count())),
@@ -405,6 +434,7 @@ impl<'a> Tenure<'a> {
             messages.push(Arc::new(held));
         }
         self.position = position;
+        self.consumed = newest_ns.map(|append_time_ns| (append_time_ns, fetched.latest > position));
         self.held.extend(messages, position);
         metrics.position.with_label_values(&[&self.label]).set(position.cast_signed());
         metrics.lag.with_label_values(&[&self.label]).set(fetched.latest.saturating_sub(position).cast_signed());
@@ -454,7 +484,7 @@ impl<'a> Tenure<'a> {
     fn start_flush(&mut self, reason: &'static str) {
         let shared = Arc::clone(&self.worker.shared);
         shared.metrics.flushes.with_label_values(&[reason]).inc();
-        self.pending.take();
+        self.flushing_since = self.pending.take().since;
         self.waiting.clear();
         let flush = Flush {
             tail: self.tail.clone(),
@@ -471,6 +501,7 @@ impl<'a> Tenure<'a> {
     /// Takes the outcome of a flush.
     fn settle(&mut self, flushed: Flushed) -> Flushed {
         self.flush = None;
+        self.flushing_since = None;
         if let Flushed::Won(tail) = &flushed {
             self.kept.push_back((Instant::now() + self.worker.shared.config.tail_hold, tail.next));
             self.worker.shared.metrics.committed.with_label_values(&[&self.label]).set(tail.next.cast_signed());

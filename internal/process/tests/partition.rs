@@ -179,6 +179,7 @@ impl World {
             removed_grace: Duration::from_secs(1),
             on_lost_records,
             truncation_grace: Duration::from_millis(600),
+            metric_tenants: 0,
         };
         let (readiness, registry) = (Readiness::default(), prometheus::Registry::new());
         let parts = Parts {
@@ -595,6 +596,30 @@ async fn lost_records_halt_the_partition_until_it_is_decided_to_go_on() {
     let state = Chain::new(Arc::clone(&world.store) as _, "default", 0, 0).read().await.unwrap();
     assert_eq!((state.gaps.len(), state.gaps[0].from, state.gaps[0].to), (1, 5, 8));
     assert_eq!(world.index.watermark(0).await.unwrap().unwrap().seq, state.tail.seq);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn how_far_behind_a_partition_is_is_shown_until_it_is_given_up() {
+    let world = World::new();
+    let running = world.start(Duration::from_secs(60)).await;
+    until("ready", || running.readiness.waiting().is_empty()).await;
+    let of = |name: &str| running.metric(&format!("loglake_process_{name}"), &["0"]);
+    until("nothing waits", || (of("lag_seconds"), of("unflushed_seconds")) == (Some(0.0), Some(0.0))).await;
+    assert_eq!((of("position"), of("committed")), (Some(0.0), Some(0.0)), "shown before anything came");
+    world.send("acme", 0, 100).await;
+    until("held", || of("position") == Some(5.0)).await;
+    until("it waits for its flush", || of("unflushed_seconds").is_some_and(|seconds| seconds > 0.2)).await;
+    assert_eq!((of("lag_seconds"), of("lag_messages"), of("committed")), (Some(0.0), Some(0.0), Some(0.0)));
+    let families = running.registry.gather();
+    let delay = families.iter().find(|family| family.name() == "loglake_process_consume_delay_seconds").unwrap();
+    assert_eq!(delay.get_metric()[0].get_histogram().get_sample_count(), 10, "messages of both partitions");
+    let registry = running.registry.clone();
+    running.stop().await;
+    let left = registry.gather();
+    let of_partitions = left.iter().filter(|family| {
+        family.get_metric().iter().any(|metric| metric.get_label().iter().any(|label| label.name() == "partition"))
+    });
+    assert_eq!(of_partitions.map(|family| family.name()).collect::<Vec<_>>(), [""; 0]);
 }
 
 #[tokio::test(flavor = "multi_thread")]

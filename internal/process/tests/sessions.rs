@@ -138,6 +138,7 @@ impl World {
             removed_grace: Duration::from_secs(1),
             on_lost_records: LostRecords::Halt,
             truncation_grace: Duration::from_secs(60),
+            metric_tenants: 0,
         };
         let (registry, readiness) = (prometheus::Registry::new(), Readiness::default());
         let parts = Parts {

@@ -148,6 +148,7 @@ impl World {
             removed_grace: Duration::from_secs(60),
             on_lost_records: LostRecords::Halt,
             truncation_grace: Duration::from_secs(60),
+            metric_tenants: 0,
         };
         let readiness = Readiness::default();
         let registry = prometheus::Registry::new();

@@ -91,6 +91,7 @@ async fn router(folder: &std::path::Path, chunks: usize) -> axum::Router {
         cache_memory_bytes: 0,
         cache_dir: None,
         cache_disk_bytes: 0,
+        metric_tenants: 0,
         cluster: "bench".to_owned(),
     };
     QueryService::within(config, parts, Surroundings::default()).await.expect("all parts answer")

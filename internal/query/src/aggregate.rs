@@ -78,7 +78,7 @@ pub(crate) async fn aggregate(
         let (tally, missing, mut stats) = count(shared, &counting, deadline).await?;
         stats.duration_ms = u64::try_from(began.elapsed().as_millis()).unwrap_or(u64::MAX);
         shared.metrics.scanned.inc_by(stats.events_scanned);
-        shared.metrics.bytes_read.inc_by(stats.bytes_read);
+        shared.metrics.read(&counting.tenant, stats.bytes_read);
         if !missing.is_empty() {
             shared.metrics.incomplete.inc();
         }

@@ -83,7 +83,7 @@ fn finish(shared: &Shared, query: &Query, merged: Merged, began: Instant) -> Ans
     metrics.page_seconds.observe(began.elapsed().as_secs_f64());
     metrics.rows.inc_by(page.rows as u64);
     metrics.scanned.inc_by(stats.events_scanned);
-    metrics.bytes_read.inc_by(stats.bytes_read);
+    metrics.read(&query.tenant, stats.bytes_read);
     if !missing.is_empty() {
         metrics.incomplete.inc();
     }

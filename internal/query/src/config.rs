@@ -32,6 +32,8 @@ pub struct Config {
     pub cache_dir: Option<PathBuf>,
     /// How many bytes that folder may take, whole blocks of the disk counted.
     pub cache_disk_bytes: u64,
+    /// How many tenants have a label of their own in the metrics; all others share one.
+    pub metric_tenants: usize,
     /// The name of the cluster, as the chains in the bucket carry it.
     pub cluster: String,
 }

@@ -1,9 +1,11 @@
+use std::sync::Arc;
 use std::time::Duration;
 
+use loglake_model::{TenantLabels, TenantName};
 use prometheus::core::Collector;
 use prometheus::{Histogram, HistogramOpts, HistogramVec, IntCounter, IntCounterVec, IntGauge, Opts, Registry};
 
-/// The query role's metrics. No label names a tenant.
+/// The query role's metrics. Labels name tenants only within bounds ([`TenantLabels`]).
 #[derive(Clone, Debug)]
 pub(crate) struct Metrics {
     pub(crate) requests: IntCounterVec,
@@ -12,7 +14,7 @@ pub(crate) struct Metrics {
     pub(crate) running: IntGauge,
     pub(crate) rows: IntCounter,
     pub(crate) scanned: IntCounter,
-    pub(crate) bytes_read: IntCounter,
+    bytes_read: IntCounter,
     pub(crate) chunks: IntCounterVec,
     pub(crate) blocks: IntCounterVec,
     pub(crate) footers: IntCounterVec,
@@ -26,6 +28,9 @@ pub(crate) struct Metrics {
     pub(crate) incomplete: IntCounter,
     pub(crate) replans: IntCounter,
     pub(crate) page_seconds: Histogram,
+    tenants: Arc<TenantLabels>,
+    tenant_requests: IntCounterVec,
+    tenant_bytes_read: IntCounterVec,
 }
 
 /// A millisecond to half a minute.
@@ -34,7 +39,8 @@ fn times() -> Vec<f64> {
 }
 
 impl Metrics {
-    pub(crate) fn register(registry: &Registry) -> Result<Self, prometheus::Error> {
+    /// Registers all of them; at most `tenants` are counted by name.
+    pub(crate) fn register(registry: &Registry, tenants: usize) -> Result<Self, prometheus::Error> {
         fn add<C: Collector + Clone + 'static>(registry: &Registry, collector: C) -> Result<C, prometheus::Error> {
             registry.register(Box::new(collector.clone()))?;
             Ok(collector)
@@ -46,7 +52,7 @@ impl Metrics {
         let seconds = |name: &str, help: &str, labels: &[&str]| {
             add(registry, HistogramVec::new(HistogramOpts::new(name, help).buckets(times()), labels)?)
         };
-        Ok(Self {
+        let metrics = Self {
             requests: counters(
                 "loglake_query_requests_total",
                 "Requests, by route and HTTP status.",
@@ -112,11 +118,75 @@ impl Metrics {
                         .buckets(times()),
                 )?,
             )?,
-        })
+            tenants: Arc::new(TenantLabels::new(tenants)),
+            tenant_requests: counters(
+                "loglake_query_tenant_requests_total",
+                "Queries, counts and lists of services that were begun, by tenant.",
+                &["tenant"],
+            )?,
+            tenant_bytes_read: counters(
+                "loglake_query_tenant_read_bytes_total",
+                "Bytes read from objects and the broker for queries and counts, by tenant.",
+                &["tenant"],
+            )?,
+        };
+        metrics.begin_at_zero();
+        Ok(metrics)
+    }
+
+    /// A counter that appears with its first event has no rate for it: what alerts and dashboards stand on is there from the start.
+    fn begin_at_zero(&self) {
+        let counters: [(&IntCounterVec, &[&str]); 7] = [
+            (&self.chunks, &["read", "pruned"]),
+            (&self.blocks, &["read", "pruned"]),
+            (&self.footers, &["hit", "miss"]),
+            (&self.block_cache, &["hit", "miss"]),
+            (&self.owners, &["answered", "failed", "passed_over"]),
+            (&self.tenant_requests, &[TenantLabels::OTHERS]),
+            (&self.tenant_bytes_read, &[TenantLabels::OTHERS]),
+        ];
+        for (counter, labels) in counters {
+            for label in labels {
+                counter.with_label_values(&[label]);
+            }
+        }
+        for stage in ["wait", "plan", "tail", "replay", "scan"] {
+            self.stage_seconds.with_label_values(&[stage]);
+        }
+    }
+
+    /// Counts a query of `tenant` that is begun.
+    pub(crate) fn asked(&self, tenant: &TenantName) {
+        self.tenant_requests.with_label_values(&[self.tenants.of(tenant)]).inc();
+    }
+
+    /// Counts what was read to answer `tenant`.
+    pub(crate) fn read(&self, tenant: &TenantName, bytes: u64) {
+        self.bytes_read.inc_by(bytes);
+        self.tenant_bytes_read.with_label_values(&[self.tenants.of(tenant)]).inc_by(bytes);
     }
 
     /// Takes down how long a stage took.
     pub(crate) fn stage(&self, stage: &str, took: Duration) {
         self.stage_seconds.with_label_values(&[stage]).observe(took.as_secs_f64());
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn tenants_are_counted_by_name_within_bounds() {
+        let metrics = Metrics::register(&Registry::new(), 1).unwrap();
+        for name in ["acme", "globex", "initech"] {
+            let tenant = TenantName::parse(name).unwrap();
+            metrics.asked(&tenant);
+            metrics.read(&tenant, 100);
+        }
+        let of = |counter: &IntCounterVec, label: &str| counter.with_label_values(&[label]).get();
+        assert_eq!((of(&metrics.tenant_requests, "acme"), of(&metrics.tenant_bytes_read, "acme")), (1, 100));
+        assert_eq!(of(&metrics.tenant_requests, TenantLabels::OTHERS), 2);
+        assert_eq!((of(&metrics.tenant_bytes_read, TenantLabels::OTHERS), metrics.bytes_read.get()), (200, 300));
     }
 }

@@ -62,7 +62,7 @@ impl QueryService {
 
     async fn shared(config: Config, parts: Parts, surroundings: Surroundings) -> Result<Arc<Shared>, Error> {
         let Surroundings { dial, is_single_threaded } = surroundings;
-        let metrics = Metrics::register(&parts.registry)?;
+        let metrics = Metrics::register(&parts.registry, config.metric_tenants)?;
         let first_partitions =
             loglake_commit::first_partitions(parts.store.as_ref(), &config.cluster, parts.incarnation).await?;
         let topic_id = loglake_commit::topic_of(parts.store.as_ref(), &config.cluster, parts.incarnation).await?;

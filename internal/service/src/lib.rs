@@ -8,6 +8,7 @@ pub mod config;
 mod drain;
 mod error;
 mod metrics;
+mod process_metrics;
 mod shutdown;
 pub mod telemetry;
 
@@ -16,4 +17,5 @@ pub use config::{Config, Problem, Problems, Role, Secret, Sources, load};
 pub use drain::within;
 pub use error::Error;
 pub use metrics::MetricsServer;
+pub use process_metrics::register_process_metrics;
 pub use shutdown::Shutdown;

@@ -13,7 +13,7 @@ use tracing::error;
 
 use crate::Error;
 
-/// A role's own port for Prometheus and probes: `GET /metrics`, `/health`, `/ready`. Needs no credential, names no tenant.
+/// A role's own port for Prometheus and probes: `GET /metrics`, `/health`, `/ready`. Needs no credential, so it is for those who run this.
 #[derive(Debug)]
 pub struct MetricsServer {
     listener: TcpListener,

@@ -78,6 +78,7 @@ pub async fn query_service(world: &World, number: u64) -> Result<Router> {
         cache_memory_bytes: 4 << 20,
         cache_dir: None,
         cache_disk_bytes: 0,
+        metric_tenants: 0,
         cluster: CLUSTER.to_owned(),
     };
     let surroundings = loglake_query::Surroundings { dial: Some(world.network.dial()), is_single_threaded: true };

@@ -44,6 +44,7 @@ pub fn settings(world: &World) -> Config {
         removed_grace: Duration::from_secs(60),
         on_lost_records: LostRecords::Halt,
         truncation_grace: Duration::from_secs(60),
+        metric_tenants: 0,
     }
 }
 

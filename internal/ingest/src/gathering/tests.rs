@@ -44,7 +44,7 @@ fn intake(config: Config) -> Intake {
         pipeline: Pipeline::new(config),
         append_timeout: Duration::from_secs(1),
         log_time: LogTime::new(clock),
-        metrics: Metrics::register(&prometheus::Registry::new()).unwrap(),
+        metrics: Metrics::register(&prometheus::Registry::new(), 0).unwrap(),
     }
 }
 

@@ -73,6 +73,7 @@ async fn query(State(shared): State<Arc<Shared>>, Extension(id): Extension<Reque
         };
         let asked = Asked::parse(&body)?;
         let tenant = tenant_of(&caller, asked.tenant_id.as_deref())?;
+        shared.metrics.asked(&tenant);
         let query = query_of(&shared, tenant, asked)?;
         let page = in_turn(&shared, deadline, answer(&shared, query, deadline)).await?;
         tracing::debug!(rows = page.rows, missing = page.missing.len(), "page answered");
@@ -90,6 +91,7 @@ async fn count(State(shared): State<Arc<Shared>>, Extension(id): Extension<Reque
         };
         let asked = aggregate::Request::parse(&body)?;
         let tenant = tenant_of(&caller, asked.tenant_id.as_deref())?;
+        shared.metrics.asked(&tenant);
         let counts = in_turn(&shared, deadline, aggregate(&shared, tenant, asked, deadline)).await?;
         serde_json::to_vec(&counts).map(json).map_err(|error| Error::Internal(error.to_string()))
     };
@@ -157,6 +159,7 @@ async fn list_services(
             }
         }
         let range = conditions::range(from, to)?;
+        shared.metrics.asked(&tenant);
         let found = in_turn(&shared, deadline, services(&shared, tenant, range, deadline)).await?;
         serde_json::to_vec(&found).map(json).map_err(|error| Error::Internal(error.to_string()))
     };

@@ -104,6 +104,7 @@ impl Lake {
             cache_memory_bytes: 1 << 20,
             cache_dir: None,
             cache_disk_bytes: 0,
+            metric_tenants: 0,
             cluster: "default".to_owned(),
         };
         change(&mut config);

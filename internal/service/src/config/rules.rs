@@ -134,6 +134,7 @@ fn bounds(config: &Config, values: &mut Values) {
     rule(query.cache_disk_bytes.0 >= 64 * MIB, "query.cache_disk_bytes", "must be at least 64MiB");
     rule((1..=10_000).contains(&query.concurrent), "query.concurrent", "must be from 1 to 10000");
     rule(amount(query.look_ahead_bytes, MIB, 1024 * MIB), "query.look_ahead_bytes", "must be from 1MiB to 1GiB");
+    rule(config.metrics.tenants <= 10_000, "metrics.tenants", "must be at most 10000");
 }
 
 /// Who listens where, by role.

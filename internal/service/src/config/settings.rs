@@ -203,8 +203,8 @@ settings! {
 }
 
 settings! {
-    /// Each role's own port for Prometheus (`/metrics`) and probes (`/health`, `/ready`). They need no credential and name no
-    /// tenant.
+    /// Each role's own port for Prometheus (`/metrics`) and probes (`/health`, `/ready`). They need no credential, and name
+    /// tenants only where `metrics.tenants` says so.
     Metrics "metrics." {
         /// The ingestor's.
         ingestor_listen: SocketAddr = "127.0.0.1:8081";
@@ -212,6 +212,18 @@ settings! {
         processor_listen: SocketAddr = "127.0.0.1:8082";
         /// The query service's.
         query_listen: SocketAddr = "127.0.0.1:8083";
+        /// How many tenants each process counts by name, 0 to 10000: the first that it meets; all others are counted together
+        /// as `_other`. Each costs Prometheus some eight time series a process. Whoever reaches the metrics' ports then sees who
+        /// the tenants are and how much they send: keep those ports to those who run this.
+        tenants: u32 = "0";
+    }
+}
+
+impl Metrics {
+    /// How many tenants have a label of their own.
+    #[must_use]
+    pub fn tenant_labels(&self) -> usize {
+        usize::try_from(self.tenants).unwrap_or(usize::MAX)
     }
 }
 
