@@ -13,6 +13,7 @@ Examples:
   KAFKA_BROKERS=kafka:9092 loglake ingestor      one role, on real servers
   loglake config show --role processor           every key, its value, and where it was set
   loglake token new --tenant acme --scopes ingest,query
+  loglake health --role query                    can it serve? (the health-check of a container)
   loglake admin fsck                             is what is stored whole?
 
 First steps with `loglake dev` running:
@@ -40,6 +41,8 @@ pub(crate) enum Command {
     Processor(RoleArgs),
     /// Answers queries.
     Query(RoleArgs),
+    /// Asks a role that runs on this machine whether it can serve: the health-check of a container that has no shell.
+    Health(HealthArgs),
     /// Checks or shows the configuration.
     #[command(subcommand)]
     Config(ConfigCommand),
@@ -68,6 +71,39 @@ pub(crate) struct DevArgs {
     data: Option<PathBuf>,
     #[command(flatten)]
     common: RoleArgs,
+}
+
+const HEALTH: &str = "\
+Asks `/ready` on the metrics' port of each role that the configuration names: of one with
+--role, else of all that listen here. It takes the same file, environment and --set as the
+role, so give it what you gave the role; a wildcard address is asked by loopback.
+
+Exits with 0 when every role that answers can serve, 1 when one cannot or none answers, 64
+when the command line or the configuration is wrong.
+
+Examples:
+  loglake health                  whatever runs here: `dev`, or the one role of a container
+  loglake health --role ingestor  this role must run
+  loglake health --live           do the processes answer at all, ready or not?
+  loglake health --role query --set metrics.query_listen=127.0.0.1:9083
+
+In compose:  healthcheck: {test: [\"CMD\", \"loglake\", \"health\", \"--role\", \"query\"]}
+Kubernetes asks by itself: httpGet of /ready and /health on the metrics' port.";
+
+#[derive(Args, Debug)]
+#[command(after_help = HEALTH)]
+pub(crate) struct HealthArgs {
+    /// The role that must run; without it, whichever of them listen here.
+    #[arg(long, value_enum)]
+    pub(crate) role: Option<RoleName>,
+    /// Only whether the process answers (`/health`), not whether it can serve (`/ready`).
+    #[arg(long)]
+    pub(crate) live: bool,
+    /// How long an answer may take, in seconds.
+    #[arg(long, value_name = "SECONDS", default_value_t = 3, value_parser = clap::value_parser!(u64).range(1..=60))]
+    pub(crate) timeout: u64,
+    #[command(flatten)]
+    pub(crate) common: RoleArgs,
 }
 
 #[derive(Debug, Subcommand)]

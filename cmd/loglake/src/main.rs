@@ -11,6 +11,7 @@ mod data_folder;
 mod dev;
 mod disk_metrics;
 mod exit;
+mod health;
 mod ingestor;
 mod memory;
 mod parts;
@@ -41,6 +42,7 @@ fn main() -> ExitCode {
         Command::Ingestor(of) => ingestor::main(of),
         Command::Processor(of) => processor::main(of),
         Command::Query(of) => query::main(of),
+        Command::Health(of) => return health::main(of),
         Command::Config(of) => config::main(of),
         Command::Token(of) => token::main(of),
         Command::Admin(of) => return admin::main(of),

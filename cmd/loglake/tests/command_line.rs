@@ -18,7 +18,7 @@ fn it_says_its_version_and_teaches() {
     let version = text(&loglake(&["--version"], &[]).stdout);
     assert_eq!(version.trim(), format!("loglake {}", env!("CARGO_PKG_VERSION")));
     let help = text(&loglake(&["--help"], &[]).stdout);
-    for word in ["dev", "ingestor", "processor", "query", "config", "token", "admin", "Examples:", "curl"] {
+    for word in ["dev", "ingestor", "processor", "query", "health", "config", "token", "admin", "Examples:", "curl"] {
         assert!(help.contains(word), "{word} is missing:\n{help}");
     }
 }
@@ -121,4 +121,42 @@ fn admin_commands_teach_and_say_what_to_do() {
     assert_eq!(said.status.code(), Some(64));
     assert!(text(&said.stderr).contains("index.addr") && !text(&said.stderr).contains("broker.brokers"));
     assert_eq!(loglake(&["admin", "flush", "--wait", "soon"], &[]).status.code(), Some(64));
+}
+
+#[test]
+fn health_says_who_cannot_serve_and_teaches() {
+    let help = text(&loglake(&["health", "--help"], &[]).stdout);
+    for words in ["--role", "--live", "Exits with 0", "Examples:", "healthcheck:", "loopback"] {
+        assert!(help.contains(words), "{words} is missing:\n{help}");
+    }
+    // A role that answers is asked at the address that its configuration names, whatever listens there.
+    let listener = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
+    let set = format!("metrics.query_listen=0.0.0.0:{}", listener.local_addr().unwrap().port());
+    let answers = std::thread::spawn(move || {
+        for answer in ["200 OK\r\n\r\nready\n", "503 Service Unavailable\r\n\r\nwaiting for query\n"] {
+            let (mut stream, _) = listener.accept().unwrap();
+            let mut request = [0; 512];
+            let length = std::io::Read::read(&mut stream, &mut request).unwrap();
+            assert!(request[..length].starts_with(b"GET /ready HTTP/1.0\r\n"));
+            std::io::Write::write_all(&mut stream, format!("HTTP/1.0 {answer}").as_bytes()).unwrap();
+        }
+    });
+    let env = [
+        ("KAFKA_BROKERS", "k:1"),
+        ("REDIS_ADDR", "r:1"),
+        ("S3_BUCKET", "b"),
+        ("LOGLAKE_CLUSTER_SECRET", "0123456789abcdef0123456789abcdef"),
+    ];
+    let asked = || loglake(&["health", "--role", "query", "--set", &set], &env);
+    let ready = asked();
+    assert!(ready.status.success() && text(&ready.stdout) == "query: ready\n", "{ready:?}");
+    let waiting = asked();
+    assert_eq!((waiting.status.code(), text(&waiting.stdout)), (Some(1), "query: waiting for query\n".to_owned()));
+    answers.join().unwrap();
+    let gone = asked();
+    assert_eq!(gone.status.code(), Some(1));
+    assert!(text(&gone.stderr).contains("query does not answer at 127.0.0.1:"), "{gone:?}");
+    let incomplete = loglake(&["health", "--role", "query"], &[]);
+    assert_eq!(incomplete.status.code(), Some(64));
+    assert_eq!(loglake(&["health", "--timeout", "0"], &[]).status.code(), Some(64));
 }
