@@ -23,6 +23,9 @@ FAULT ?=
 MODEL ?=
 # Any argument of the simulation: `make soak SOAK=--help`.
 SOAK ?=
+# Whether `up` starts the generator too, and whose logs `logs` follows (all).
+DEMO ?=
+SERVICE ?=
 # How long each fuzz target runs.
 export FUZZ_SECONDS ?= 600
 
@@ -34,7 +37,7 @@ RUN := $(CARGO) run --release --locked --quiet
 TARGET = $(shell $(CARGO) metadata --format-version 1 --no-deps | sed 's/.*"target_directory":"\([^"]*\)".*/\1/')
 
 .PHONY: help run test soak fuzz check fmt lint bench bench-profile bench-compare bench-micro load scale model proto build generate-logs stack stack-down \
-  run-ingestor run-processor run-query test-integration clean fmt-check
+  run-ingestor run-processor run-query up down logs dashboards test-integration clean fmt-check
 
 help: ## Lists what there is to make
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  %-18s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -109,6 +112,18 @@ stack: ## Starts real Kafka, Redis and MinIO and the three roles on them (INGEST
 
 stack-down: ## Stops what `make stack` started; the data stays in ./.stack
 	@deploy/local/stack.sh down
+
+up: ## Builds the image and starts everything in containers, with Prometheus and Grafana (DEMO=1 sends made-up logs, too)
+	@deploy/compose/stack.sh up $(if $(DEMO),--demo)
+
+down: ## Stops what `make up` started; the data stays in its volumes
+	@deploy/compose/stack.sh down
+
+logs: ## Follows the logs of what `make up` started (SERVICE=ingestor for one)
+	@deploy/compose/stack.sh logs $(SERVICE)
+
+dashboards: ## Makes the Grafana dashboards anew out of deploy/grafana/source
+	@deploy/grafana/generate.py
 
 run-ingestor: ## Runs an ingestor in the foreground on the servers of `make stack`
 	@deploy/local/stack.sh run ingestor

@@ -1,11 +1,12 @@
 #!/usr/bin/env bash
-# Finds or installs what the tests run against: real Kafka, Redis, MinIO, moto and real readers of gzip NDJSON.
+# Finds or installs what the tests run against: real Kafka, Redis, MinIO, moto, Prometheus, and real readers of gzip NDJSON.
 #
 # Everything is fetched by package name and pinned version through the ordinary clients (apt-get, go, mvn, pip)
 # into one cache folder outside the repository, once; a second run only checks that it is there.
 #
 #   test/tools/install.sh            installs all, prints the folder
-#   test/tools/install.sh kafka      only that one: isal | redis | kafka | minio | grpcurl | python | node | faketime
+#   test/tools/install.sh kafka      only that one: isal | redis | kafka | minio | grpcurl | python | node | faketime |
+#                                    prometheus | compose
 #   test/tools/install.sh --has-isal installs nothing; says by its status whether what builds ISA-L is there
 #
 # Environment: LOGLAKE_TEST_TOOLS  the folder (default: ${XDG_CACHE_HOME:-~/.cache}/loglake-test)
@@ -121,10 +122,29 @@ faketime() {
   apt_for faketime faketime
 }
 
+# Unpacked and not installed: Debian's package would start a Prometheus of its own.
+prometheus() {
+  [ -x "$tools/prometheus/usr/bin/promtool" ] && return 0
+  command -v apt-get >/dev/null 2>&1 || { say "there is no apt-get: unpack Debian's prometheus and prometheus-alertmanager into $tools/prometheus"; exit 1; }
+  say "fetching Prometheus and Alertmanager with apt-get"
+  local sudo= fresh="$tools/prometheus.$$"; [ "$(id -u)" = 0 ] || sudo=sudo
+  $sudo apt-get update -qq
+  rm -rf "$fresh"; mkdir -p "$fresh"
+  (cd "$fresh" && apt-get download -qq -o APT::Sandbox::User=root prometheus prometheus-alertmanager >&2)
+  local package
+  for package in "$fresh"/*.deb; do dpkg -x "$package" "$fresh"; rm "$package"; done
+  rm -rf "$tools/prometheus"; mv "$fresh" "$tools/prometheus"
+}
+
+# Checks the compose file; it needs no container engine for that.
+compose() {
+  apt_for docker-compose docker-compose
+}
+
 node() {
   apt_for node nodejs
 }
 
-if [ $# -eq 0 ]; then set -- isal redis node faketime kafka python minio grpcurl; fi
+if [ $# -eq 0 ]; then set -- isal redis node faketime prometheus compose kafka python minio grpcurl; fi
 for tool in "$@"; do "$tool"; done
 echo "$tools"

@@ -19,6 +19,9 @@ fi
 say "sizing"
 python3 deploy/sizing.py --check
 
+say "dashboards"
+python3 deploy/grafana/generate.py --check
+
 say "paths of one machine"
 # The brackets keep this line from finding itself.
 if git grep -nE '(^|[^A-Za-z0-9_.])/(wor[k]|roo[t]|hom[e]/[a-z]+)/' -- . ':!test/data' ':!Cargo.lock'; then

@@ -4,7 +4,7 @@
 #   test/tools/minio.sh start DIR PORT    keeps its data and log in DIR; ready when this returns
 #   test/tools/minio.sh stop DIR          ends it; its data stays
 #
-# Credentials: loglake / loglake-secret. Environment: LOGLAKE_TEST_TOOLS, see install.sh.
+# Credentials: loglake / loglake-secret; metrics for Prometheus without any. Environment: LOGLAKE_TEST_TOOLS, see install.sh.
 set -euo pipefail
 
 tools=${LOGLAKE_TEST_TOOLS:-${XDG_CACHE_HOME:-$HOME/.cache}/loglake-test}
@@ -30,7 +30,7 @@ start() {
   mkdir -p "$dir/data"
   dir=$(cd "$dir" && pwd)
   if running "$dir"; then say "already running in $dir (process $pid)"; exit 1; fi
-  MINIO_ROOT_USER=loglake MINIO_ROOT_PASSWORD=loglake-secret MINIO_BROWSER=off MINIO_UPDATE=off HOME="$dir" \
+  MINIO_ROOT_USER=loglake MINIO_ROOT_PASSWORD=loglake-secret MINIO_PROMETHEUS_AUTH_TYPE=public MINIO_BROWSER=off MINIO_UPDATE=off HOME="$dir" \
     setsid nohup "$tools/bin/minio" server "$dir/data" --address "127.0.0.1:$port" > "$dir/minio.log" 2>&1 < /dev/null &
   pid=$!
   echo "$pid" > "$dir/minio.pid"

@@ -47,8 +47,8 @@ fn every_finding_of_a_check_is_documented_and_no_other() {
 #[test]
 fn every_make_target_has_its_line_of_help() {
     let makefile = read("Makefile");
-    let targets = "run test check fmt lint bench proto build generate-logs stack stack-down run-ingestor run-processor \
-                   run-query test-integration clean help";
+    let targets = "run test check fmt lint bench proto build generate-logs stack stack-down up down logs dashboards \
+                   run-ingestor run-processor run-query test-integration clean help";
     for target in targets.split_whitespace() {
         let is_explained =
             makefile.lines().any(|line| line.starts_with(&format!("{target}: ")) && line.contains("## "));
@@ -64,6 +64,7 @@ fn links_between_pages_lead_somewhere() {
         "CHANGELOG.md",
         "deploy/README.md",
         "docs/admin.md",
+        "docs/operations.md",
         "docs/configuration.md",
         "docs/errors.md",
         "docs/chunk-format.md",
