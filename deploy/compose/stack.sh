@@ -7,7 +7,7 @@
 #   deploy/compose/stack.sh logs [SERVICE…]    follows the logs
 #   deploy/compose/stack.sh env                only makes .env, with random passwords
 #
-# Needs an engine (Docker or Podman) with compose: `docker compose` or `docker-compose`. Without one: make stack.
+# Needs Docker (or what answers as it) with `docker compose` or `docker-compose`. Without a container engine: make stack.
 #
 # Environment: LOGLAKE_COMPOSE_ENV  the file of settings (default deploy/compose/.env); WAIT  seconds to wait (default 300)
 set -euo pipefail
