@@ -136,11 +136,12 @@ impl Metrics {
 
     /// A counter that appears with its first event has no rate for it: what alerts and dashboards stand on is there from the start.
     fn begin_at_zero(&self) {
-        let counters: [(&IntCounterVec, &[&str]); 7] = [
+        let counters: [(&IntCounterVec, &[&str]); 8] = [
             (&self.chunks, &["read", "pruned"]),
             (&self.blocks, &["read", "pruned"]),
             (&self.footers, &["hit", "miss"]),
             (&self.block_cache, &["hit", "miss"]),
+            (&self.disk_cache, &["hit", "miss"]),
             (&self.owners, &["answered", "failed", "passed_over"]),
             (&self.tenant_requests, &[TenantLabels::OTHERS]),
             (&self.tenant_bytes_read, &[TenantLabels::OTHERS]),

@@ -4,7 +4,7 @@ use super::*;
 use crate::tests::lake::tenant;
 
 fn metrics() -> Metrics {
-    Metrics::register(&prometheus::Registry::new()).unwrap()
+    Metrics::register(&prometheus::Registry::new(), 0).unwrap()
 }
 
 fn meta(key: &str) -> ChunkMeta {

@@ -43,7 +43,7 @@ async fn chunk(store: &MemoryStore, key: &str, blocks: u32) -> ChunkMeta {
 }
 
 fn footers() -> Footers {
-    Footers::new(64 << 20, None, Metrics::register(&prometheus::Registry::new()).unwrap())
+    Footers::new(64 << 20, None, Metrics::register(&prometheus::Registry::new(), 0).unwrap())
 }
 
 #[tokio::test]
