@@ -46,8 +46,8 @@ run: ## Builds and starts everything in one process, kept in ./data (DATA=folder
 	@$(BUILD) -p loglake --bins $(ISAL)
 	@exec '$(TARGET)/release/loglake' dev --data '$(DATA)'
 
-build: ## Builds the programs, optimised: loglake and loglake-agent
-	$(BUILD) -p loglake -p loglake-agent --bins $(ISAL)
+build: ## Builds the programs, optimised: loglake, loglake-agent and loglakectl
+	$(BUILD) -p loglake -p loglake-agent -p loglakectl --bins $(ISAL)
 
 test: ## Runs all tests, those on real Kafka, Redis and MinIO too; installs what they need
 	@test/tools/test.sh

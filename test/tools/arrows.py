@@ -30,6 +30,7 @@ MAY_USE = {
     "query": {"api", "auth", "batch", "chunk", "commit", "model", "search"} | PARTS,
     "admin": {"batch", "chunk", "commit", "model"} | PARTS,
     "loglake": {"admin", "auth", "commit", "model", "service"} | PARTS | ROLES,
+    "loglakectl": {"api", "model"},
     "agent": {"api", "model", "pipeline"},
 }
 # Each is named in one place only, so that it can be replaced there.

@@ -17,11 +17,11 @@ test/tools/install.sh >"$log.folder" 2>"$log" &
 tools=$!
 trap 'kill "$tools" 2>/dev/null || true' EXIT
 
-# Building the tests of `loglake` and `loglake-agent` also builds the programs, with the same features: once for all.
+# Building the tests of the programs also builds the programs, with the same features: once for all.
 scope=(--workspace --all-features)
-[ "${1:-}" = integration ] && scope=(-p loglake-integration -p loglake -p loglake-agent --all-features)
+[ "${1:-}" = integration ] && scope=(-p loglake-integration -p loglake -p loglake-agent -p loglakectl --all-features)
 "$cargo" test --locked "${scope[@]}" --no-run
-for program in loglake loglake-agent; do
+for program in loglake loglake-agent loglakectl; do
   [ -x "$target/debug/$program" ] || { echo "test: $program was not built" >&2; exit 1; }
 done
 if ! wait "$tools"; then

@@ -153,7 +153,7 @@ pub(crate) struct TokenArgs {
     /// Whose token it is.
     #[arg(long)]
     pub(crate) tenant: String,
-    /// What it may do: ingest, query, admin.
+    /// What it may do: ingest, query, admin (its tenant's tokens), operator (all tenants and tokens).
     #[arg(long, value_delimiter = ',', required = true, value_name = "SCOPE,…")]
     pub(crate) scopes: Vec<String>,
     /// When it ends, RFC 3339; without this it does not end.

@@ -19,7 +19,7 @@ use crate::cli::DevArgs;
 use crate::data_folder::DataFolder;
 use crate::roles::Roles;
 use crate::start::{self, Start, explained};
-use crate::{disk_metrics, ingestor, processor, query};
+use crate::{disk_metrics, ingestor, processor, query, registry};
 
 /// `loglake dev`.
 pub(crate) fn main(args: DevArgs) -> anyhow::Result<()> {
@@ -53,6 +53,8 @@ async fn run(mut start: Start) -> anyhow::Result<()> {
         EmbeddedIndex::open(&folder.index(), cluster, incarnation, Arc::clone(&start.clock)).context("index")?;
     let index = Arc::new(index);
 
+    let (tenants, auth) = registry::open(&start, store.clone()).await?;
+
     let registries = [Registry::new(), Registry::new(), Registry::new()];
     let [ingestor_registry, processor_registry, query_registry] = registries.clone();
     let metrics = [
@@ -81,7 +83,7 @@ async fn run(mut start: Start) -> anyhow::Result<()> {
         index: index.clone(),
         incarnation,
         clock: start.clock.clone(),
-        auth: start.auth.clone(),
+        auth: auth.clone(),
         internal: InternalKey::new(&secret),
         cursor_key: secret.derive(keys::CURSOR),
         registry: query_registry,
@@ -94,7 +96,7 @@ async fn run(mut start: Start) -> anyhow::Result<()> {
         producer: log.clone(),
         partitions: topic.partitions,
         clock: start.clock.clone(),
-        auth: start.auth.clone(),
+        auth: auth.clone(),
         session_key: SessionKey::new(&secret),
         registry: ingestor_registry,
         ready: start.readiness.role("ingestor"),
@@ -112,12 +114,13 @@ async fn run(mut start: Start) -> anyhow::Result<()> {
         http: ingestor.http_addr(),
         query: query.addr(),
         metrics: [metrics[0].address(), metrics[1].address(), metrics[2].address()],
-        is_open: start.auth.is_open(),
+        is_open: auth.is_open(),
     };
     let mut roles = Roles::new(start.shutdown.clone());
     for server in metrics {
         roles.start("metrics", |stop| server.run(stop));
     }
+    roles.start("tenants", |stop| registry::follow(tenants, config.auth.refresh, stop));
     roles.start("processor", |stop| processor.run(stop));
     roles.start("query", |stop| query.run(stop));
     roles.start("ingestor", |stop| ingestor.run(stop));

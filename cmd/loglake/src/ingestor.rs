@@ -1,6 +1,7 @@
 //! Takes records in and hands them to Kafka.
 
 use std::net::SocketAddr;
+use std::sync::Arc;
 
 use loglake_auth::session::SessionKey;
 use loglake_service::{Config, Listener, Role};
@@ -8,9 +9,9 @@ use prometheus::Registry;
 use tracing::info;
 
 use crate::cli::RoleArgs;
-use crate::parts;
 use crate::roles::Roles;
 use crate::start::{self, Start, explained};
+use crate::{parts, registry, token};
 
 /// `loglake ingestor`.
 pub(crate) fn main(args: RoleArgs) -> anyhow::Result<()> {
@@ -24,11 +25,18 @@ async fn run(start: Start) -> anyhow::Result<()> {
     let metrics = start.metrics(Role::Ingestor, metrics_listener(config), &registry).await?;
     let broker = parts::kafka(config, "ingestor").await?;
     let topic = parts::topic(&*broker).await?;
+    // It needs no store but for this; without one only the configuration's tokens are known.
+    let (tenants, auth) = if config.store.bucket.is_some() && !config.auth.is_open() {
+        let (tenants, auth) = registry::open_later(&start).await?;
+        (Some(tenants), auth)
+    } else {
+        (None, Arc::new(token::authenticator(config)?))
+    };
     let parts = loglake_ingest::Parts {
         producer: broker.clone(),
         partitions: topic.partitions,
         clock: start.clock.clone(),
-        auth: start.auth.clone(),
+        auth,
         session_key: SessionKey::new(&start.cluster_secret()?),
         registry,
         ready,
@@ -38,6 +46,9 @@ async fn run(start: Start) -> anyhow::Result<()> {
 
     let mut roles = Roles::new(start.shutdown.clone());
     roles.start("metrics", |stop| metrics.run(stop));
+    if let Some(tenants) = tenants {
+        roles.start("tenants", |stop| registry::follow(tenants, config.auth.refresh, stop));
+    }
     roles.start("ingestor", |stop| ingestor.run(stop));
     start.until_ready().await;
     roles.run(config.grace).await

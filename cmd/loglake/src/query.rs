@@ -10,6 +10,7 @@ use tracing::info;
 
 use crate::cli::RoleArgs;
 use crate::parts::{self, Parts};
+use crate::registry;
 use crate::roles::Roles;
 use crate::start::{self, Start, explained};
 
@@ -24,6 +25,7 @@ async fn run(start: Start) -> anyhow::Result<()> {
     let ready = start.readiness.role("query");
     let metrics = start.metrics(Role::Query, metrics_listener(config), &registry).await?;
     let Parts { broker, store, index, incarnation } = parts::connect(&start, "query").await?;
+    let (tenants, auth) = registry::open(&start, store.clone()).await?;
     let secret = start.cluster_secret()?;
     let parts = loglake_query::Parts {
         reader: broker,
@@ -31,7 +33,7 @@ async fn run(start: Start) -> anyhow::Result<()> {
         index,
         incarnation,
         clock: start.clock.clone(),
-        auth: start.auth.clone(),
+        auth,
         internal: InternalKey::new(&secret),
         cursor_key: secret.derive(keys::CURSOR),
         registry,
@@ -43,6 +45,7 @@ async fn run(start: Start) -> anyhow::Result<()> {
 
     let mut roles = Roles::new(start.shutdown.clone());
     roles.start("metrics", |stop| metrics.run(stop));
+    roles.start("tenants", |stop| registry::follow(tenants, config.auth.refresh, stop));
     roles.start("query", |stop| query.run(stop));
     start.until_ready().await;
     roles.run(config.grace).await

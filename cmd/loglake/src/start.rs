@@ -6,7 +6,6 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use anyhow::Context as _;
-use loglake_auth::Authenticator;
 use loglake_auth::keys::ClusterSecret;
 use loglake_model::{Clock, Readiness, SystemClock};
 use loglake_service::{
@@ -22,7 +21,6 @@ const READY_POLL: Duration = Duration::from_millis(10);
 /// What a role starts from.
 pub(crate) struct Start {
     pub(crate) config: Config,
-    pub(crate) auth: Arc<Authenticator>,
     pub(crate) clock: Arc<dyn Clock>,
     pub(crate) readiness: Readiness,
     pub(crate) shutdown: Shutdown,
@@ -34,14 +32,15 @@ where
     F: Future<Output = anyhow::Result<()>>,
 {
     let (config, _) = load(role, sources)?;
-    let auth = Arc::new(crate::token::authenticator(&config)?);
+    // A wrong row is told before anything else is tried.
+    crate::token::authenticator(&config)?;
     telemetry::start(&config.log_level, config.log_format.unwrap_or_else(|| telemetry::default_format(role)))?;
     let runtime = tokio::runtime::Builder::new_multi_thread().enable_all().build().context("runtime")?;
     let done = runtime.block_on(async {
         let shutdown = Shutdown::on_signals()?;
         info!(role = role.as_str(), version = env!("CARGO_PKG_VERSION"), cluster = config.cluster.as_str(), "starting");
         let clock = Arc::new(SystemClock);
-        run(Start { config, auth, clock, readiness: Readiness::default(), shutdown }).await
+        run(Start { config, clock, readiness: Readiness::default(), shutdown }).await
     });
     // A blocking call that hangs on a dead disk or server must not hold the process past its grace.
     runtime.shutdown_background();

@@ -16,7 +16,7 @@ pub(crate) fn main(command: TokenCommand) -> anyhow::Result<()> {
     };
     let tenant = TenantName::parse(&args.tenant).map_err(|error| problem("--tenant", error.to_string()))?;
     let scope = |name: &String| {
-        let known = "there are only ingest, query and admin";
+        let known = "there are only ingest, query, admin and operator";
         name.trim().parse::<Scope>().map_err(|()| problem("--scopes", format!("there is no scope {name:?}, {known}")))
     };
     let scopes = args.scopes.iter().map(scope).collect::<Result<_, _>>()?;
@@ -44,7 +44,7 @@ pub(crate) fn main(command: TokenCommand) -> anyhow::Result<()> {
 /// Who may do what, as the configuration says. All faults of all rows are told at once.
 pub(crate) fn authenticator(config: &Config) -> Result<Authenticator, Problems> {
     let rows = &config.auth.tokens;
-    if rows.is_empty() {
+    if config.auth.is_open() {
         return Ok(Authenticator::open());
     }
     let configs: Vec<TokenConfig> = rows

@@ -69,6 +69,8 @@ fn links_between_pages_lead_somewhere() {
         "docs/errors.md",
         "docs/chunk-format.md",
         "docs/commit-protocol.md",
+        "docs/security.md",
+        "SECURITY.md",
     ] {
         let folder = Path::new(page).parent().expect("a file lies in a folder");
         for link in read(page).split("](").skip(1).filter_map(|rest| rest.split(')').next()) {
@@ -78,4 +80,27 @@ fn links_between_pages_lead_somewhere() {
             assert!(is_there, "{page} links to {link}");
         }
     }
+}
+
+#[test]
+fn every_call_is_documented_with_what_it_asks_for_and_no_other() {
+    use loglake_auth::{Access, ROUTES, Surface};
+    let page = read("docs/security.md");
+    let rows =
+        page.split_once("<!-- calls:").expect("the table").1.split_once("<!-- end of calls -->").expect("its end").0;
+    let in_page: Vec<&str> = rows.lines().skip(1).collect();
+    let listed = ROUTES.iter().map(|route| {
+        let listener = match route.surface {
+            Surface::IngestHttp => "ingest.http_listen",
+            Surface::IngestGrpc => "ingest.grpc_listen",
+            Surface::QueryHttp => "query.listen",
+        };
+        let asks = match route.access {
+            Access::Public => "nothing".to_owned(),
+            Access::Closed => "nobody may".to_owned(),
+            Access::AnyOf(scopes) => scopes.iter().map(|scope| format!("`{scope}`")).collect::<Vec<_>>().join(" or "),
+        };
+        format!("| `{listener}` | `{} {}` | {asks} |", route.method, route.path)
+    });
+    assert_eq!(in_page, listed.collect::<Vec<_>>());
 }

@@ -1,4 +1,5 @@
 use std::collections::HashMap;
+use std::sync::Arc;
 
 use http::HeaderMap;
 use loglake_model::TenantName;
@@ -6,21 +7,24 @@ use subtle::ConstantTimeEq as _;
 use tracing::warn;
 
 use crate::credential::{self, TENANT};
+use crate::registry::{LiveTenant, LiveToken};
 use crate::token::{self, Token};
-use crate::{Caller, Error, Scope};
+use crate::{Access, Caller, Error, Registry};
 
 /// Whose requests are let in.
 #[derive(Debug)]
 pub struct Authenticator {
     mode: Mode,
+    /// The tenants and tokens that can be changed while this runs.
+    registry: Option<Arc<Registry>>,
 }
 
 #[derive(Debug)]
 enum Mode {
     /// Nobody needs a credential; the request chooses its tenant.
     Open { fallback: TenantName },
-    /// Tokens by their id.
-    Tokens(HashMap<String, Token>),
+    /// The configuration's tokens by their id; the registry has more.
+    Tokens(HashMap<String, Arc<LiveToken>>),
 }
 
 impl Authenticator {
@@ -31,7 +35,7 @@ impl Authenticator {
     #[must_use]
     pub fn open() -> Self {
         let fallback = TenantName::parse(Self::DEFAULT_TENANT).expect("the name follows the rule");
-        Self { mode: Mode::Open { fallback } }
+        Self { mode: Mode::Open { fallback }, registry: None }
     }
 
     /// Lets in who has one of `tokens`; nobody when there are none.
@@ -42,11 +46,23 @@ impl Authenticator {
         let mut by_id = HashMap::with_capacity(tokens.len());
         for token in tokens {
             token.check()?;
-            if let Some(former) = by_id.insert(token.id.clone(), token) {
-                return Err(Error::DuplicateId(former.id));
+            if let Some(former) = by_id.insert(token.id.clone(), Arc::new(LiveToken::new(token))) {
+                return Err(Error::DuplicateId(former.token.id.clone()));
             }
         }
-        Ok(Self { mode: Mode::Tokens(by_id) })
+        Ok(Self { mode: Mode::Tokens(by_id), registry: None })
+    }
+
+    /// Lets the tokens of `registry` in too, unless it is open anyway, and refuses those of suspended tenants.
+    #[must_use]
+    pub fn with_registry(self, registry: Arc<Registry>) -> Self {
+        Self { registry: Some(registry), ..self }
+    }
+
+    /// The tenants and tokens that can be changed while this runs, where this process has them.
+    #[must_use]
+    pub fn registry(&self) -> Option<&Arc<Registry>> {
+        self.registry.as_ref()
     }
 
     /// Whether nobody needs a credential.
@@ -55,39 +71,57 @@ impl Authenticator {
         matches!(self.mode, Mode::Open { .. })
     }
 
-    /// Says who makes the request with these `headers` (HTTP headers or gRPC metadata), if they may do what needs `scope`.
+    /// Says who makes the request with these `headers` (HTTP headers or gRPC metadata), if they may do what asks for `access`.
+    /// `None` where nothing is asked for.
     ///
     /// The token comes from `Authorization: Bearer`, from the password of `Basic` or from `X-API-Key`. `X-Scope-OrgID` may
     /// repeat the tenant; in open mode it chooses it, and credentials are not looked at.
     ///
     /// # Errors
-    /// `Unauthenticated` without a valid credential (one text for all cases); `Forbidden` without the scope or for another
-    /// tenant; `Invalid` for what is no tenant's name.
-    pub fn authenticate(&self, headers: &HeaderMap, scope: Scope, now_ns: i64) -> Result<Caller, Error> {
+    /// `Unauthenticated` without a valid credential (one text for all cases); `Forbidden` without the scope, for another
+    /// tenant, or where nobody may; `Invalid` for what is no tenant's name.
+    pub fn authorize(&self, headers: &HeaderMap, access: Access, now_ns: i64) -> Result<Option<Caller>, Error> {
+        let scopes = match access {
+            Access::Public => return Ok(None),
+            Access::Closed => return Err(Error::Closed),
+            Access::AnyOf(scopes) => scopes,
+        };
         let tokens = match &self.mode {
-            Mode::Open { fallback } => return Ok(Caller::open(credential::tenant_header(headers)?, fallback)),
+            Mode::Open { fallback } => {
+                return Ok(Some(Caller::open(credential::tenant_header(headers)?, fallback)));
+            }
             Mode::Tokens(tokens) => tokens,
         };
         let text = credential::token_text(headers)?;
-        let found = token::id_of(&text).and_then(|id| tokens.get(id));
-        let Some(token) = found else {
+        let Some(token) = token::id_of(&text).and_then(|id| self.find(tokens, id)) else {
             // As much work as for a token that exists, so that ids cannot be told by the clock.
             let _ = token::sha256(&text).ct_eq(&[0; 32]);
             return Err(Error::Unauthenticated);
         };
-        if !token.is(&text) || !token.is_alive(now_ns) {
+        if !token.token.is(&text) {
             return Err(Error::Unauthenticated);
         }
-        if !token.scopes.contains(&scope) {
-            return Err(Error::Scope(scope));
+        let (id, tenant) = (token.token.id.clone(), token.token.tenant.clone());
+        let caller = Caller::by_token(token, self.standing(&tenant));
+        caller.check(now_ns)?;
+        if !scopes.iter().any(|scope| caller.has(*scope)) {
+            return Err(scopes.first().map_or(Error::Closed, |scope| Error::Scope(*scope)));
         }
         match credential::tenant_header(headers)? {
-            Some(named) if named != token.tenant => {
-                warn!(token = token.id, tenant = %token.tenant, claimed = %named, place = TENANT, "other tenant refused");
+            Some(named) if named != tenant => {
+                warn!(token = id, %tenant, claimed = %named, place = TENANT, "other tenant refused");
                 Err(Error::OtherTenant(named))
             }
-            _ => Ok(Caller::by_token(token)),
+            _ => Ok(Some(caller)),
         }
+    }
+
+    fn find(&self, tokens: &HashMap<String, Arc<LiveToken>>, id: &str) -> Option<Arc<LiveToken>> {
+        tokens.get(id).cloned().or_else(|| self.registry.as_ref()?.token(id))
+    }
+
+    fn standing(&self, tenant: &TenantName) -> Option<Arc<LiveTenant>> {
+        self.registry.as_ref()?.tenant(tenant)
     }
 }
 

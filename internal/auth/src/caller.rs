@@ -1,7 +1,10 @@
+use std::sync::Arc;
+
 use loglake_model::{TenantId, TenantName};
 use tracing::warn;
 
-use crate::Error;
+use crate::registry::{LiveTenant, LiveToken};
+use crate::{Error, Scope};
 
 /// Who makes a request, as its credential said.
 #[derive(Clone, Debug)]
@@ -11,20 +14,22 @@ pub struct Caller {
     may_choose: bool,
     /// Open mode: there was no credential.
     is_open: bool,
-    token_id: Option<String>,
-    expires_ns: Option<i64>,
+    /// The token that was checked; it may end while the caller is served.
+    token: Option<Arc<LiveToken>>,
+    /// What holds for the whole tenant, where the registry knows it.
+    standing: Option<Arc<LiveTenant>>,
 }
 
 impl Caller {
     /// The caller whom a checked token speaks for.
     #[expect(clippy::disallowed_methods, reason = "this is the crate that makes a TenantId, out of a checked token")]
-    pub(crate) fn by_token(token: &crate::Token) -> Self {
+    pub(crate) fn by_token(token: Arc<LiveToken>, standing: Option<Arc<LiveTenant>>) -> Self {
         Self {
-            tenant: TenantId::from_credential(token.tenant.clone()),
+            tenant: TenantId::from_credential(token.token.tenant.clone()),
             may_choose: false,
             is_open: false,
-            token_id: Some(token.id.clone()),
-            expires_ns: token.expires_ns,
+            token: Some(token),
+            standing,
         }
     }
 
@@ -35,8 +40,8 @@ impl Caller {
             may_choose: chosen.is_none(),
             tenant: TenantId::from_credential(chosen.unwrap_or_else(|| fallback.clone())),
             is_open: true,
-            token_id: None,
-            expires_ns: None,
+            token: None,
+            standing: None,
         }
     }
 
@@ -49,17 +54,31 @@ impl Caller {
     /// The id of the token used; `None` in open mode.
     #[must_use]
     pub fn token_id(&self) -> Option<&str> {
-        self.token_id.as_deref()
+        self.token.as_ref().map(|token| token.token.id.as_str())
     }
 
-    /// Checks that the credential is still valid at `now_ns`; for streams that outlive it.
+    /// Whether the credential has `scope`; in open mode everybody has all.
+    #[must_use]
+    pub fn has(&self, scope: Scope) -> bool {
+        self.token.as_ref().map_or(self.is_open, |token| token.token.scopes.contains(&scope))
+    }
+
+    /// Checks that the credential is still valid at `now_ns`: for streams that outlive it.
     ///
     /// # Errors
-    /// `Unauthenticated` once it has expired.
+    /// `Unauthenticated` once it has expired, was revoked, or its tenant was suspended.
     pub fn check(&self, now_ns: i64) -> Result<(), Error> {
-        match self.expires_ns {
-            Some(expires_ns) if now_ns >= expires_ns => Err(Error::Unauthenticated),
-            _ => Ok(()),
+        let is_alive = self.token.as_ref().is_none_or(|token| token.is_alive(now_ns));
+        let is_suspended = self.standing.as_ref().is_some_and(|tenant| tenant.is_suspended());
+        if is_alive && !is_suspended { Ok(()) } else { Err(Error::Unauthenticated) }
+    }
+
+    /// Who this is, for the registry's chain and the log: `token k3v9d0 of acme`.
+    #[must_use]
+    pub fn name(&self) -> String {
+        match self.token_id() {
+            Some(id) => format!("token {id} of {}", self.tenant),
+            None => "anybody, in open mode".to_owned(),
         }
     }
 
@@ -80,7 +99,7 @@ impl Caller {
         } else if self.is_open {
             Err(Error::TwoTenants)
         } else {
-            warn!(token = self.token_id, tenant = %self.tenant, claimed = %name, place, "other tenant refused");
+            warn!(token = self.token_id(), tenant = %self.tenant, claimed = %name, place, "other tenant refused");
             Err(Error::OtherTenant(name))
         }
     }

@@ -15,7 +15,7 @@ pub struct TokenConfig {
     pub sha256: String,
     /// The tenant whose token it is.
     pub tenant: String,
-    /// What it allows: `ingest`, `query`, `admin`.
+    /// What it allows: `ingest`, `query`, `admin`, `operator`.
     pub scopes: Vec<String>,
     /// When it stops being valid, RFC 3339; absent for never.
     #[serde(default, skip_serializing_if = "Option::is_none")]
@@ -44,7 +44,9 @@ pub fn tokens_from(configs: &[TokenConfig]) -> Result<Vec<Token>, Vec<Fault>> {
         for name in &config.scopes {
             match name.parse::<Scope>() {
                 Ok(scope) => drop(scopes.insert(scope)),
-                Err(()) => invalid("scopes", format!("there is no scope {name:?}, only ingest, query and admin")),
+                Err(()) => {
+                    invalid("scopes", format!("there is no scope {name:?}, only ingest, query, admin and operator"))
+                }
             }
         }
         let expires = config.expires.as_deref().map(Timestamp::parse).transpose();

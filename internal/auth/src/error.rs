@@ -2,7 +2,7 @@ use std::net::SocketAddr;
 
 use loglake_model::{ErrorKind, InvalidTenant, TenantName};
 
-use crate::Scope;
+use crate::{LedgerError, Scope};
 
 /// Why a call is not allowed, or a setting of this crate cannot be used.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
@@ -15,6 +15,14 @@ pub enum Error {
     /// The credential has not the scope that the call needs.
     #[error("the credential lacks the scope `{0}`")]
     Scope(Scope),
+    /// No tenant may hand out what the operator alone has.
+    #[error(
+        "only a credential with the scope `operator` may give that scope, choose a token's id or name another tenant"
+    )]
+    OperatorOnly,
+    /// The call is in no table of what may be called.
+    #[error("this call is open to nobody")]
+    Closed,
     /// The request names another tenant than its credential.
     #[error("the tenant `{0}` is not the one of the credential")]
     OtherTenant(TenantName),
@@ -41,6 +49,41 @@ pub enum Error {
     /// A token without scopes allows nothing.
     #[error("the token {0:?} has no scopes")]
     NoScopes(String),
+    /// There is no such thing, or it is another tenant's.
+    #[error("there is no such {0}")]
+    NoSuch(&'static str),
+    /// The tenant is there already.
+    #[error("there is a tenant `{0}` already")]
+    TenantExists(TenantName),
+    /// A token has the id already.
+    #[error("there is a token with this id already")]
+    TokenExists,
+    /// It would have ended before it began.
+    #[error("the time at which the token ends is over already")]
+    Ended,
+    /// A rotated token would stay valid for too long.
+    #[error("a rotated token stays valid for at most 30 days")]
+    Overlap,
+    /// A bound of the registry is reached.
+    #[error("there are {most} {what} already, which is the most: remove some")]
+    TooMany {
+        /// Of what.
+        what: &'static str,
+        /// The bound.
+        most: usize,
+    },
+    /// Others kept changing the registry.
+    #[error("the tenants and tokens were changed by others at the same time; try again")]
+    Contended,
+    /// This process keeps no tenants and tokens: it has no object store.
+    #[error("this process has no registry of tenants and tokens")]
+    NoRegistry,
+    /// What the registry holds cannot be read.
+    #[error("the registry of tenants and tokens is damaged: {0}")]
+    Registry(String),
+    /// The registry's ledger does not answer.
+    #[error("the registry of tenants and tokens: {0}")]
+    Ledger(#[from] LedgerError),
     /// The cluster's secret could be guessed.
     #[error("the cluster's secret has at least 32 bytes; this one has {0}")]
     ShortSecret(usize),
@@ -63,12 +106,22 @@ impl Error {
     pub fn kind(&self) -> ErrorKind {
         match self {
             Self::Unauthenticated => ErrorKind::Unauthenticated,
-            Self::Scope(_) | Self::OtherTenant(_) | Self::TwoTenants => ErrorKind::Forbidden,
+            Self::Scope(_) | Self::OtherTenant(_) | Self::TwoTenants | Self::OperatorOnly | Self::Closed => {
+                ErrorKind::Forbidden
+            }
+            Self::NoSuch(_) => ErrorKind::NotFound,
+            Self::TenantExists(_) | Self::TokenExists | Self::Contended => ErrorKind::Conflict,
+            Self::TooMany { .. } => ErrorKind::Exhausted,
+            Self::NoRegistry => ErrorKind::Unsupported,
+            Self::Registry(_) => ErrorKind::Corrupt,
+            Self::Ledger(error) => error.kind,
             Self::InvalidTenant { .. }
             | Self::RepeatedHeader(_)
             | Self::DuplicateId(_)
             | Self::InvalidId(_)
             | Self::NoScopes(_)
+            | Self::Ended
+            | Self::Overlap
             | Self::ShortSecret(_)
             | Self::OpenToTheNetwork { .. } => ErrorKind::Invalid,
         }

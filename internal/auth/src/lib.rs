@@ -1,9 +1,11 @@
 //! Who is calling, for whom, and what they may do: credentials become a [`Caller`] with a tenant and scopes.
 //!
 //! A [`loglake_model::TenantId`] is made only in this crate, out of a credential that was checked. Start with
-//! [`Authenticator::authenticate`]. How roles prove themselves to one another is in [`internal`], the keys that come from
-//! the cluster's secret in [`keys`], the tokens of clients' sessions in [`session`].
+//! [`Authenticator::authorize`] and the table of who may call what, [`ROUTES`]. How roles prove themselves to one another is in [`internal`], the keys that come from
+//! the cluster's secret in [`keys`], the tokens of clients' sessions in [`session`]. Tenants and tokens that can be changed while
+//! everything runs are in [`registry`].
 
+mod access;
 mod authenticator;
 mod caller;
 mod config;
@@ -13,14 +15,17 @@ mod hex;
 pub mod internal;
 pub mod keys;
 mod listen;
+pub mod registry;
 mod scope;
 pub mod session;
 mod token;
 
+pub use access::{Access, ROUTES, Route, Surface, access, allowed};
 pub use authenticator::Authenticator;
 pub use caller::Caller;
 pub use config::{TokenConfig, tokens_from};
 pub use error::Error;
 pub use listen::require_loopback;
+pub use registry::{Appended, Ledger, LedgerError, Registry, TenantInfo, TokenInfo};
 pub use scope::Scope;
 pub use token::{NewToken, Token, new_token};

@@ -11,13 +11,15 @@ pub enum Scope {
     Ingest,
     /// Reading records.
     Query,
-    /// Changing what a tenant has: retention, deletion, rules.
+    /// Changing what the credential's own tenant has: its tokens.
     Admin,
+    /// Changing what all tenants have: adding and suspending them, and their tokens. Reads and sends no record.
+    Operator,
 }
 
 impl Scope {
     /// All of them.
-    pub const ALL: [Self; 3] = [Self::Ingest, Self::Query, Self::Admin];
+    pub const ALL: [Self; 4] = [Self::Ingest, Self::Query, Self::Admin, Self::Operator];
 
     /// The name in configuration and messages.
     #[must_use]
@@ -26,6 +28,7 @@ impl Scope {
             Self::Ingest => "ingest",
             Self::Query => "query",
             Self::Admin => "admin",
+            Self::Operator => "operator",
         }
     }
 }

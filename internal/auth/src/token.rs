@@ -51,11 +51,6 @@ impl Token {
     pub(crate) fn is(&self, text: &str) -> bool {
         sha256(text).ct_eq(&self.sha256).into()
     }
-
-    /// Whether it is still valid at `now_ns`.
-    pub(crate) fn is_alive(&self, now_ns: i64) -> bool {
-        self.expires_ns.is_none_or(|expires_ns| now_ns < expires_ns)
-    }
 }
 
 /// A token just made. Its text is shown once and kept nowhere.

@@ -6,13 +6,14 @@ mod stream;
 use std::sync::Arc;
 
 use axum::Router;
-use axum::middleware::from_fn;
+use axum::extract::{Request, State};
+use axum::middleware::{Next, from_fn, from_fn_with_state};
+use axum::response::Response;
 use loglake_api::ingest::raw::ingest_service_server::IngestServiceServer;
-use loglake_auth::Scope;
+use loglake_auth::{Access, Surface, access};
+use tonic::Status;
 use tonic::codec::CompressionEncoding;
 use tonic::service::Routes;
-use tonic::service::interceptor::InterceptedService;
-use tonic::{Request, Status};
 use tonic_health::server::HealthReporter;
 
 use self::service::Service;
@@ -53,27 +54,31 @@ pub(crate) async fn router(shared: &Arc<Shared>) -> Result<(Health, Router), Err
         .max_decoding_message_size(max_bytes)
         .accept_compressed(CompressionEncoding::Gzip)
         .accept_compressed(CompressionEncoding::Zstd);
-    let guard = Arc::clone(shared);
     let routes = Routes::default()
-        // Before the body is looked at: strangers get nothing buffered.
-        .add_service(InterceptedService::new(ingest, move |request| authenticate(&guard, request)))
+        .add_service(ingest)
         .add_service(health)
         .add_service(reflection().build_v1()?)
         .add_service(reflection().build_v1alpha()?);
-    Ok((Health(reporter), routes.prepare().into_axum_router().layer(from_fn(attach))))
+    let guarded = routes.prepare().into_axum_router().layer(from_fn_with_state(Arc::clone(shared), authorize));
+    Ok((Health(reporter), guarded.layer(from_fn(attach))))
 }
 
-fn authenticate(shared: &Shared, mut request: Request<()>) -> Result<Request<()>, Status> {
-    match shared.auth.authenticate(request.metadata().as_ref(), Scope::Ingest, shared.clock.now_ns()) {
-        Ok(caller) => {
-            request.extensions_mut().insert(caller);
-            Ok(request)
-        }
+/// Lets through who may make this call, before the body is looked at: strangers get nothing buffered.
+async fn authorize(State(shared): State<Arc<Shared>>, mut request: Request, next: Next) -> Response {
+    let access = access(Surface::IngestGrpc, request.method(), request.uri().path());
+    if access == Access::Closed {
+        // Also where a service that answers it were added and not said who may: the table decides.
+        return Status::unimplemented("there is no such call here").into_http();
+    }
+    match shared.auth.authorize(request.headers(), access, shared.clock.now_ns()) {
+        Ok(Some(caller)) => drop(request.extensions_mut().insert(caller)),
+        Ok(None) => {}
         Err(error) => {
             shared.count(PROTOCOL, Some(error.kind()), None);
-            Err(unwelcome(&error).to_grpc(request_id(request.extensions())))
+            return unwelcome(&error).to_grpc(request_id(request.extensions())).into_http();
         }
     }
+    next.run(request).await
 }
 
 /// The id of the request with these `extensions`.

@@ -5,30 +5,54 @@ mod body;
 mod ingest;
 
 use std::sync::Arc;
+use std::time::Instant;
 
 use axum::Router;
 use axum::body::Body;
-use axum::extract::{Extension, State};
-use axum::middleware::from_fn;
+use axum::extract::{Extension, MatchedPath, Request, State};
+use axum::middleware::{Next, from_fn, from_fn_with_state};
 use axum::response::Response;
 use axum::routing::{get, post};
 use http::header::{ALLOW, CONTENT_TYPE, HeaderValue};
 use http::{Method, StatusCode};
 use loglake_api::Refusal;
+use loglake_auth::{Surface, access, allowed};
 use loglake_model::ErrorKind;
 
 use crate::request_id::{RequestId, attach};
-use crate::shared::{Shared, going_down};
+use crate::shared::{Shared, going_down, unwelcome};
+
+/// The protocol's name in metrics.
+const PROTOCOL: &str = "http";
 
 /// Everything that is answered on the HTTP port.
 pub(crate) fn router(shared: &Arc<Shared>) -> Router {
     Router::new()
-        .route("/v1/ingest", post(ingest::ingest).fallback(|id, method| wrong_method(id, method, "POST")))
-        .route("/health", get(|| async { is_ok("ok") }).fallback(|id, method| wrong_method(id, method, "GET, HEAD")))
-        .route("/ready", get(ready).fallback(|id, method| wrong_method(id, method, "GET, HEAD")))
+        .route("/v1/ingest", post(ingest::ingest))
+        .route("/health", get(|| async { is_ok("ok") }))
+        .route("/ready", get(ready))
+        .route_layer(from_fn_with_state(Arc::clone(shared), authorize))
+        .method_not_allowed_fallback(wrong_method)
         .fallback(not_found)
         .layer(from_fn(attach))
         .with_state(Arc::clone(shared))
+}
+
+/// Lets through who may make this call, before anything of the body is looked at, and says to the rest of the way who it is.
+async fn authorize(State(shared): State<Arc<Shared>>, mut request: Request, next: Next) -> Response {
+    let began = Instant::now();
+    let path = request.extensions().get::<MatchedPath>().map_or("", MatchedPath::as_str);
+    let access = access(Surface::IngestHttp, request.method(), path);
+    match shared.auth.authorize(request.headers(), access, shared.clock.now_ns()) {
+        Ok(Some(caller)) => drop(request.extensions_mut().insert(caller)),
+        Ok(None) => {}
+        Err(error) => {
+            shared.count(PROTOCOL, Some(error.kind()), Some(began));
+            let id = request.extensions().get::<RequestId>().map_or("", |id| id.0.as_str());
+            return unwelcome(&error).to_http(id).map(Body::from);
+        }
+    }
+    next.run(request).await
 }
 
 async fn ready(State(shared): State<Arc<Shared>>, Extension(RequestId(id)): Extension<RequestId>) -> Response {
@@ -39,12 +63,15 @@ async fn not_found(Extension(RequestId(id)): Extension<RequestId>) -> Response {
     Refusal::new(ErrorKind::NotFound, "there is nothing at this path").to_http(&id).map(Body::from)
 }
 
-async fn wrong_method(Extension(RequestId(id)): Extension<RequestId>, method: Method, right: &'static str) -> Response {
+async fn wrong_method(Extension(RequestId(id)): Extension<RequestId>, path: MatchedPath, method: Method) -> Response {
+    let right = allowed(Surface::IngestHttp, path.as_str());
     let refusal =
         Refusal::new(ErrorKind::Unsupported, format!("the method {method} is not for this path: use {right}"));
     let mut response = refusal.to_http(&id).map(Body::from);
     *response.status_mut() = StatusCode::METHOD_NOT_ALLOWED;
-    response.headers_mut().insert(ALLOW, HeaderValue::from_static(right));
+    if let Ok(right) = HeaderValue::from_str(&right) {
+        response.headers_mut().insert(ALLOW, right);
+    }
     response
 }
 

@@ -75,6 +75,7 @@ impl Error {
             Self::Listen { .. } | Self::CacheFolder { .. } => ErrorKind::Invalid,
             Self::Metrics(_) | Self::Internal(_) => ErrorKind::Internal,
             Self::Request(fault) => Refusal::from(fault.clone()).kind,
+            Self::Auth(loglake_auth::Error::Ledger(error)) => of_part(error.kind),
             Self::Auth(error) => error.kind(),
             Self::Cursor { kind, .. } => *kind,
             Self::Broker(error) => of_part(error.kind()),
@@ -91,6 +92,10 @@ impl Error {
     pub fn refusal(&self) -> Refusal {
         match self {
             Self::Request(fault) => Refusal::from(fault.clone()),
+            // What the store said stays in the log.
+            Self::Auth(loglake_auth::Error::Ledger(_) | loglake_auth::Error::Registry(_)) => {
+                part(self.kind(), "the registry of tenants and tokens")
+            }
             Self::Auth(error) => {
                 let mut refusal = Refusal::new(error.kind(), error.to_string());
                 error.field().clone_into(&mut refusal.fault.field);

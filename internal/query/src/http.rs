@@ -1,10 +1,13 @@
 //! The routes, and what all answers have in common.
 
 mod answers;
+mod authorize;
 mod connections;
 mod head_watch;
 mod home;
 mod routes;
+mod tenants;
+mod tokens;
 mod tracing_layer;
 
 pub(crate) use connections::serve;

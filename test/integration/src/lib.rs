@@ -5,6 +5,7 @@
 
 pub mod admin;
 pub mod client;
+pub mod ctl;
 pub mod load;
 pub mod oracle;
 pub mod ports;

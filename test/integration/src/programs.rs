@@ -21,7 +21,18 @@ fn folder() -> &'static Path {
             return folder.into();
         }
         let status = Command::new(env!("CARGO"))
-            .args(["build", "--quiet", "-p", "loglake", "-p", "loglake-agent", "--all-features", "--bins"])
+            .args([
+                "build",
+                "--quiet",
+                "-p",
+                "loglake",
+                "-p",
+                "loglake-agent",
+                "-p",
+                "loglakectl",
+                "--all-features",
+                "--bins",
+            ])
             .current_dir(root())
             .status()
             .expect("cargo runs");
@@ -45,6 +56,11 @@ pub fn loglake() -> PathBuf {
 /// The shipper.
 pub fn agent() -> PathBuf {
     folder().join("loglake-agent")
+}
+
+/// The client.
+pub fn loglakectl() -> PathBuf {
+    folder().join("loglakectl")
 }
 
 /// Makes sure that the tools named are there (`test/tools/install.sh`), and returns their folder.

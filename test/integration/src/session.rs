@@ -30,12 +30,23 @@ impl Session {
     /// # Panics
     /// When the server does not listen, or answers something else.
     pub async fn open(server: &str, tenant: &str, token: &str) -> Result<Self, Status> {
+        Self::open_as(server, ("x-scope-orgid", tenant), token).await
+    }
+
+    /// The same with a header that says who it is.
+    ///
+    /// # Errors
+    /// The server's refusal.
+    ///
+    /// # Panics
+    /// When the server does not listen, or answers something else.
+    pub async fn open_as(server: &str, header: (&'static str, &str), token: &str) -> Result<Self, Status> {
         let mut client = IngestServiceClient::connect(server.to_owned()).await.expect("the server listens");
         let (requests, receiver) = mpsc::channel(1_024);
         let open = Open { session_token: token.to_owned(), session: true };
         requests.send(IngestRequest { kind: Some(Kind::Open(open)) }).await.expect("there is room");
         let mut request = Request::new(ReceiverStream::new(receiver));
-        request.metadata_mut().insert("x-scope-orgid", tenant.parse().expect("a header's value"));
+        request.metadata_mut().insert(header.0, header.1.parse().expect("a header's value"));
         let mut answers = client.ingest(request).await?.into_inner();
         match next(&mut answers).await? {
             ingest_response::Kind::Opened(opened) => Ok(Self { token: opened.session_token, requests, answers }),

@@ -7,7 +7,7 @@
 
 use std::collections::VecDeque;
 use std::sync::Arc;
-use std::time::Instant;
+use std::time::{Duration, Instant};
 
 use futures_util::StreamExt as _;
 use futures_util::stream::FuturesUnordered;
@@ -33,6 +33,8 @@ use crate::shared::{Shared, going_down, unwelcome};
 const MAX_UNANSWERED: usize = 256;
 /// How many batches wait to be appended.
 const QUEUE: usize = 16;
+/// How often the credential of a stream that sends nothing is looked at.
+const CREDENTIAL_CHECK: Duration = Duration::from_secs(5);
 
 /// A stream from its opening to its end.
 pub(super) struct Stream {
@@ -97,7 +99,7 @@ impl Stream {
                 Kind::Batch(batch) => batch,
                 Kind::Open(_) => return Err(self.wrong("open", "the stream is open already")),
             };
-            self.caller.check(self.shared.clock.now_ns()).map_err(|error| self.status(&unwelcome(&error)))?;
+            self.check()?;
             let origin = match &mut session {
                 Some(session) => {
                     let now_ns = self.shared.intake.log_time.now_ns();
@@ -131,16 +133,24 @@ impl Stream {
 
     /// The next message; `None` at the end of the stream.
     async fn next(&self, inbound: &mut Streaming<IngestRequest>) -> Result<Option<Kind>, Status> {
-        let message = tokio::select! {
-            biased;
-            () = self.shared.draining.cancelled() => return Err(self.status(&going_down())),
-            message = inbound.message() => message?,
+        let message = loop {
+            tokio::select! {
+                biased;
+                () = self.shared.draining.cancelled() => return Err(self.status(&going_down())),
+                message = inbound.message() => break message?,
+                () = tokio::time::sleep(CREDENTIAL_CHECK) => self.check()?,
+            }
         };
         match message.map(|message| message.kind) {
             None => Ok(None),
             Some(Some(kind)) => Ok(Some(kind)),
             Some(None) => Err(self.wrong("kind", "a message is `open` or `batch`; this one is neither")),
         }
+    }
+
+    /// Ends the stream once its credential has expired or was revoked.
+    fn check(&self) -> Result<(), Status> {
+        self.caller.check(self.shared.clock.now_ns()).map_err(|error| self.status(&unwelcome(&error)))
     }
 
     /// Answers the opening; returns the session that was opened or resumed, if one was asked for.

@@ -7,18 +7,15 @@ use axum::response::Response;
 use http::HeaderMap;
 use http::header::CONTENT_TYPE;
 use loglake_api::Refusal;
-use loglake_auth::Scope;
+use loglake_auth::Caller;
 use loglake_batch::Origin;
 use loglake_formats::RawDecoder;
 use loglake_model::{ErrorKind, Fault, FaultCode, TenantId};
 
-use super::{answer, body};
+use super::{PROTOCOL, answer, body};
 use crate::intake::Gathered;
 use crate::request_id::RequestId;
-use crate::shared::{Shared, unwelcome};
-
-/// The protocol's name in metrics.
-const PROTOCOL: &str = "http";
+use crate::shared::Shared;
 
 /// What a body holds.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -36,10 +33,11 @@ const MAX_REFUSED: u64 = 1_000_000;
 pub(super) async fn ingest(
     State(shared): State<Arc<Shared>>,
     Extension(RequestId(id)): Extension<RequestId>,
+    Extension(caller): Extension<Caller>,
     request: Request,
 ) -> Response {
     let began = Instant::now();
-    let (response, failure) = match take(&shared, request, &id).await {
+    let (response, failure) = match take(&shared, &caller, request, &id).await {
         Ok(answered) => answered,
         Err(refusal) => (refusal.to_http(&id).map(Body::from), Some(refusal.kind)),
     };
@@ -47,11 +45,14 @@ pub(super) async fn ingest(
     response
 }
 
-async fn take(shared: &Shared, request: Request, id: &str) -> Result<(Response, Option<ErrorKind>), Refusal> {
+async fn take(
+    shared: &Shared,
+    caller: &Caller,
+    request: Request,
+    id: &str,
+) -> Result<(Response, Option<ErrorKind>), Refusal> {
     let (parts, body) = request.into_parts();
     // All that the head decides is decided before the body is read.
-    let caller = shared.auth.authenticate(&parts.headers, Scope::Ingest, shared.clock.now_ns());
-    let caller = caller.map_err(|error| unwelcome(&error))?;
     let format = format(&parts.headers)?;
     let now_ns = shared.intake.log_time.now_ns();
     let origin = shared.origins.of_request(caller.tenant(), &parts.headers, now_ns)?;

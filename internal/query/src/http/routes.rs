@@ -6,18 +6,20 @@ use axum::extract::rejection::QueryRejection;
 use axum::extract::{Extension, Query as UrlQuery, Request, State};
 use axum::http::{HeaderMap, StatusCode, header};
 use axum::response::Response;
-use axum::routing::{get, post};
+use axum::routing::{delete, get, post};
 use axum::{Router, middleware};
 use bytes::Bytes;
 use http_body_util::{BodyExt as _, LengthLimitError, Limited};
 use loglake_api::Refusal;
-use loglake_auth::{Caller, Scope};
+use loglake_auth::Caller;
 use loglake_model::{ErrorKind, Fault, FaultCode, TenantId};
 use tokio::time::{Instant, timeout, timeout_at};
 
 use super::answers::{RequestId, json, refused, refused_as, text};
+use super::authorize::authorize;
 use super::home::home;
 use super::tracing_layer::observe;
+use super::{tenants, tokens};
 use crate::Error;
 use crate::aggregate::{self, aggregate};
 use crate::answer::answer;
@@ -38,9 +40,16 @@ pub(crate) fn router(shared: Arc<Shared>) -> Router {
         .route("/v1/query", post(query))
         .route("/v1/aggregate", post(count))
         .route("/v1/services", get(list_services))
+        .route("/v1/tenants", get(tenants::list).post(tenants::add))
+        .route("/v1/tenants/{tenant}/suspend", post(tenants::suspend))
+        .route("/v1/tenants/{tenant}/resume", post(tenants::resume))
+        .route("/v1/tokens", get(tokens::list).post(tokens::add))
+        .route("/v1/tokens/{id}/rotate", post(tokens::rotate))
+        .route("/v1/tokens/{id}", delete(tokens::revoke))
         .route("/health", get(|| async { text(StatusCode::OK, "ok\n".to_owned()) }))
         .route("/ready", get(ready))
         .route("/", get(home))
+        .route_layer(middleware::from_fn_with_state(Arc::clone(&shared), authorize))
         .method_not_allowed_fallback(wrong_method)
         .fallback(nothing_here)
         .layer(middleware::from_fn_with_state(Arc::clone(&shared), observe))
@@ -64,11 +73,16 @@ async fn ready(State(shared): State<Arc<Shared>>) -> Response {
     }
 }
 
-async fn query(State(shared): State<Arc<Shared>>, Extension(id): Extension<RequestId>, request: Request) -> Response {
+async fn query(
+    State(shared): State<Arc<Shared>>,
+    Extension(id): Extension<RequestId>,
+    Extension(caller): Extension<Caller>,
+    request: Request,
+) -> Response {
     let deadline = Instant::now() + shared.config.timeout;
     let answered = async {
-        let (caller, body) = match body_of(&shared, request, &id.0).await? {
-            Ok(read) => read,
+        let body = match body_of(request, &id.0).await? {
+            Ok(body) => body,
             Err(refused) => return Ok(refused),
         };
         let asked = Asked::parse(&body)?;
@@ -82,11 +96,16 @@ async fn query(State(shared): State<Arc<Shared>>, Extension(id): Extension<Reque
     answered.await.unwrap_or_else(|error: Error| failed(&error, &id.0))
 }
 
-async fn count(State(shared): State<Arc<Shared>>, Extension(id): Extension<RequestId>, request: Request) -> Response {
+async fn count(
+    State(shared): State<Arc<Shared>>,
+    Extension(id): Extension<RequestId>,
+    Extension(caller): Extension<Caller>,
+    request: Request,
+) -> Response {
     let deadline = Instant::now() + shared.config.timeout;
     let answered = async {
-        let (caller, body) = match body_of(&shared, request, &id.0).await? {
-            Ok(read) => read,
+        let body = match body_of(request, &id.0).await? {
+            Ok(body) => body,
             Err(refused) => return Ok(refused),
         };
         let asked = aggregate::Request::parse(&body)?;
@@ -106,12 +125,11 @@ fn tenant_of(caller: &Caller, named: Option<&str>) -> Result<TenantId, Error> {
     }
 }
 
-/// Who asks, and the body that was sent; or the answer to a client that sends it too slowly.
-async fn body_of(shared: &Shared, request: Request, id: &str) -> Result<Result<(Caller, Bytes), Response>, Error> {
+/// The body that was sent; or the answer to a client that sends it too slowly.
+pub(super) async fn body_of(request: Request, id: &str) -> Result<Result<Bytes, Response>, Error> {
     let (head, body) = request.into_parts();
-    let caller = shared.auth.authenticate(&head.headers, Scope::Query, shared.clock.now_ns())?;
     match timeout(BODY_WAIT, read(&head.headers, body)).await {
-        Ok(body) => Ok(Ok((caller, body?))),
+        Ok(body) => Ok(Ok(body?)),
         Err(_) => Ok(Err(slow(id))),
     }
 }
@@ -134,12 +152,11 @@ fn query_of(shared: &Shared, tenant: TenantId, asked: Asked) -> Result<Query, Er
 async fn list_services(
     State(shared): State<Arc<Shared>>,
     Extension(id): Extension<RequestId>,
+    Extension(caller): Extension<Caller>,
     parameters: Result<UrlQuery<Vec<(String, String)>>, QueryRejection>,
-    headers: HeaderMap,
 ) -> Response {
     let deadline = Instant::now() + shared.config.timeout;
     let answered = async {
-        let caller = shared.auth.authenticate(&headers, Scope::Query, shared.clock.now_ns())?;
         let UrlQuery(parameters) =
             parameters.map_err(|error| Fault::new(FaultCode::Malformed, "", error.body_text()))?;
         let (mut from, mut to, mut tenant) = (None, None, caller.tenant().clone());
@@ -237,7 +254,7 @@ fn slow(id: &str) -> Response {
     refused_as(StatusCode::REQUEST_TIMEOUT, &refusal, id)
 }
 
-fn failed(error: &Error, id: &str) -> Response {
+pub(super) fn failed(error: &Error, id: &str) -> Response {
     match error.kind() {
         ErrorKind::Internal | ErrorKind::Corrupt => tracing::error!(%error, "query failed"),
         ErrorKind::Unavailable | ErrorKind::Deadline => tracing::warn!(%error, "query failed"),

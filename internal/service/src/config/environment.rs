@@ -8,7 +8,7 @@ use super::values::Values;
 use super::{Place, keys, token_row};
 
 /// Ours, but not keys: where the file is, and what the agent, the local stack and the tests read.
-const OTHERS: [&str; 4] = ["LOGLAKE_BIN", "LOGLAKE_CONFIG", "LOGLAKE_SERVER", "LOGLAKE_TOKEN"];
+const OTHERS: [&str; 5] = ["LOGLAKE_BIN", "LOGLAKE_CONFIG", "LOGLAKE_SERVER", "LOGLAKE_TOKEN", "LOGLAKE_URL"];
 const TESTS: &str = "LOGLAKE_TEST_";
 /// Makes a build for tests die or fail at a certain place; a release knows no such variable.
 const FAILPOINTS: &str = "LOGLAKE_FAILPOINTS";

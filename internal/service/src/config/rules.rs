@@ -60,8 +60,11 @@ fn needed(role: Role, config: &Config, values: &mut Values) {
         need(config.broker.brokers.is_some(), "broker.brokers");
         need(config.cluster_secret.is_some() || config.cluster_secret_file.is_some(), "cluster_secret");
     }
-    if role != Role::Ingestor {
+    if role != Role::Ingestor || config.auth.required {
+        // The ingestor keeps nothing in it, but finds the tokens there.
         need(config.store.bucket.is_some(), "store.bucket");
+    }
+    if role != Role::Ingestor {
         need(config.index.addr.is_some(), "index.addr");
     }
 }
@@ -133,6 +136,9 @@ fn bounds(config: &Config, values: &mut Values) {
     rule(amount(query.page_bytes, MIB, 256 * MIB), "query.page_bytes", "must be from 1MiB to 256MiB");
     rule(query.cache_disk_bytes.0 >= 64 * MIB, "query.cache_disk_bytes", "must be at least 64MiB");
     rule((1..=10_000).contains(&query.concurrent), "query.concurrent", "must be from 1 to 10000");
+    let refresh = config.auth.refresh;
+    let is_soon = (Duration::from_millis(100)..=Duration::from_secs(50)).contains(&refresh);
+    rule(is_soon, "auth.refresh", "must be from 100ms to 50s, so that a token is revoked within a minute");
     rule(amount(query.look_ahead_bytes, MIB, 1024 * MIB), "query.look_ahead_bytes", "must be from 1MiB to 1GiB");
     rule(config.metrics.tenants <= 10_000, "metrics.tenants", "must be at most 10000");
 }
@@ -157,10 +163,10 @@ fn listeners(role: Role, config: &Config, values: &mut Values) {
         }
         // Internal calls and probes are no way to a tenant's data: the first prove themselves, the second have none.
         let is_for_tenants = !key.starts_with("metrics.") && *key != "processor.tail_listen";
-        let is_open = config.auth.tokens.is_empty() && !config.insecure;
+        let is_open = config.auth.is_open() && !config.insecure;
         if is_for_tenants && is_open && !address.ip().is_loopback() {
             let message = format!(
-                "is {address}, beyond this machine, and there are no auth.tokens; set some, or insecure = true"
+                "is {address}, beyond this machine, and nobody needs a credential; set auth.tokens or auth.required, or insecure = true"
             );
             values.problem(values.place(key), *key, message);
         }

@@ -227,11 +227,20 @@ impl Metrics {
     }
 }
 
-/// Who may do what.
-#[derive(Clone, Debug)]
-pub struct Auth {
-    /// The API tokens; none: open mode, on loopback only.
-    pub tokens: Vec<TokenRow>,
+settings! {
+    /// Who may do what.
+    Auth "auth." {
+        /// Asks for a credential also where the file has no `auth.tokens`: those that `loglakectl tokens` made, and which rest in the
+        /// object store, are the only ones then. Without it and without `auth.tokens` everybody is the tenant they say, on loopback.
+        required: bool = "false";
+        /// How often each process looks for tokens that were made, rotated or revoked: a listing in the object store each time. A
+        /// token that was revoked is good for as long, and on an open stream for 5 s more.
+        refresh: Duration = "10s";
+    }
+    with {
+        /// The API tokens of the configuration.
+        tokens: Vec<TokenRow>;
+    }
 }
 
 impl Auth {
@@ -244,14 +253,27 @@ impl Auth {
         dev_default: None,
         doc: &[
             "API tokens: `[[auth.tokens]]` with `id`, `sha256`, `tenant`, `scopes` and, if it ends, `expires`.",
-            "`loglake token new` prints a token and its row. None: open mode, where everybody is the tenant they say.",
-            "In the environment: the same rows as an inline TOML array.",
+            "`loglake token new` prints a token and its row. In the environment: the same rows as an inline TOML array.",
+            "The tokens of `loglakectl tokens` are good beside them; with neither, and without `auth.required`, everything is open.",
         ],
         hides: |_| false,
     };
 
-    pub(super) fn read(values: &mut Values) -> Self {
-        Self { tokens: values.take_tokens() }
+    /// Whether nobody needs a credential.
+    #[must_use]
+    pub fn is_open(&self) -> bool {
+        self.tokens.is_empty() && !self.required
+    }
+}
+
+/// A part of a section that is not made of keys with one value.
+trait Part {
+    fn read(values: &mut Values) -> Self;
+}
+
+impl Part for Vec<TokenRow> {
+    fn read(values: &mut Values) -> Self {
+        values.take_tokens()
     }
 }
 
@@ -267,6 +289,7 @@ pub fn keys() -> impl Iterator<Item = &'static Key> {
         Ingest::KEYS,
         Query::KEYS,
         Metrics::KEYS,
+        Auth::KEYS,
         TOKENS,
     ]
     .into_iter()

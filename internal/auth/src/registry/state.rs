@@ -1,0 +1,111 @@
+use std::collections::BTreeMap;
+
+use bytes::Bytes;
+use loglake_model::TenantName;
+use serde::{Deserialize, Serialize};
+
+use super::entry::{Change, Entry, KeptToken, hash};
+use crate::Error;
+
+const VERSION: u32 = 1;
+/// How long a token that ended is still listed: a checkpoint leaves it out then.
+const ENDED_KEPT_NS: i64 = 30 * 86_400 * 1_000_000_000;
+
+/// What is known of a tenant.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub(crate) struct KeptTenant {
+    pub(crate) created_ns: i64,
+    #[serde(default)]
+    pub(crate) is_suspended: bool,
+}
+
+/// What all entries up to a number come to. A checkpoint is its JSON.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub(crate) struct State {
+    version: u32,
+    /// The number of the last entry; 0 before the first.
+    pub(crate) number: u64,
+    /// The hash of that entry; 64 zeros before the first.
+    pub(crate) hash: String,
+    pub(crate) tenants: BTreeMap<TenantName, KeptTenant>,
+    pub(crate) tokens: BTreeMap<String, KeptToken>,
+}
+
+impl Default for State {
+    fn default() -> Self {
+        let (tenants, tokens) = (BTreeMap::new(), BTreeMap::new());
+        Self { version: VERSION, number: 0, hash: "0".repeat(64), tenants, tokens }
+    }
+}
+
+impl State {
+    /// Takes the next entry, whose bytes these are.
+    pub(crate) fn apply(&mut self, number: u64, bytes: &[u8]) -> Result<Entry, Error> {
+        if number != self.number + 1 {
+            return Err(Error::Registry(format!("entry {} is missing; {number} is there", self.number + 1)));
+        }
+        let entry = Entry::decode(bytes, number, &self.hash)?;
+        self.take(&entry)?;
+        (self.number, self.hash) = (number, hash(bytes));
+        Ok(entry)
+    }
+
+    fn take(&mut self, entry: &Entry) -> Result<(), Error> {
+        match &entry.change {
+            Change::TenantAdded { tenant } => self.add_tenant(tenant, entry.at_ns),
+            Change::TenantSuspended { tenant } => self.tenant(tenant, entry.number)?.is_suspended = true,
+            Change::TenantResumed { tenant } => self.tenant(tenant, entry.number)?.is_suspended = false,
+            Change::TokenAdded { token } => self.add_token(token, entry.at_ns),
+            Change::TokenRevoked { id, ends_ns } => self.end(id, *ends_ns, entry.number)?,
+            Change::TokenRotated { id, ends_ns, successor } => {
+                self.end(id, *ends_ns, entry.number)?;
+                self.add_token(successor, entry.at_ns);
+            }
+        }
+        Ok(())
+    }
+
+    fn add_tenant(&mut self, tenant: &TenantName, at_ns: i64) {
+        let fresh = KeptTenant { created_ns: at_ns, is_suspended: false };
+        self.tenants.entry(tenant.clone()).or_insert(fresh);
+    }
+
+    fn add_token(&mut self, token: &KeptToken, at_ns: i64) {
+        // A tenant that so far only the configuration named is known from its first token on.
+        self.add_tenant(&token.tenant, at_ns);
+        self.tokens.insert(token.id.clone(), token.clone());
+    }
+
+    fn tenant(&mut self, tenant: &TenantName, number: u64) -> Result<&mut KeptTenant, Error> {
+        let unknown = || Error::Registry(format!("entry {number} is of the tenant {tenant}, which nobody added"));
+        self.tenants.get_mut(tenant).ok_or_else(unknown)
+    }
+
+    fn end(&mut self, id: &str, ends_ns: i64, number: u64) -> Result<(), Error> {
+        let unknown = || Error::Registry(format!("entry {number} ends the token {id:?}, which nobody added"));
+        let token = self.tokens.get_mut(id).ok_or_else(unknown)?;
+        // Never later than it would have ended.
+        token.ends_ns = Some(token.ends_ns.map_or(ends_ns, |ends| ends.min(ends_ns)));
+        Ok(())
+    }
+
+    /// The checkpoint's bytes.
+    pub(crate) fn encode(&self, now_ns: i64) -> Result<Bytes, Error> {
+        let mut kept = self.clone();
+        kept.tokens.retain(|_, token| token.is_alive(now_ns.saturating_sub(ENDED_KEPT_NS)));
+        let text = serde_json::to_vec(&kept).map_err(|error| Error::Registry(format!("a checkpoint: {error}")))?;
+        Ok(text.into())
+    }
+
+    /// Reads a checkpoint.
+    pub(crate) fn decode(bytes: &[u8]) -> Result<Self, Error> {
+        let wrong = |what: String| Error::Registry(format!("the checkpoint: {what}"));
+        let state: Self = serde_json::from_slice(bytes).map_err(|error| wrong(error.to_string()))?;
+        if state.version != VERSION {
+            return Err(wrong(format!("version {} is not known to this program", state.version)));
+        }
+        Ok(state)
+    }
+}
