@@ -36,7 +36,7 @@ RUN := $(CARGO) run --release --locked --quiet
 # Where cargo puts what it builds; asked only where it is used.
 TARGET = $(shell $(CARGO) metadata --format-version 1 --no-deps | sed 's/.*"target_directory":"\([^"]*\)".*/\1/')
 
-.PHONY: help run test soak fuzz check fmt lint bench bench-profile bench-compare bench-micro load scale model proto build generate-logs stack stack-down \
+.PHONY: help run test soak fuzz check fmt lint bench bench-profile bench-compare bench-micro load scale model sbom proto build generate-logs stack stack-down \
   run-ingestor run-processor run-query up down logs dashboards test-integration clean fmt-check
 
 help: ## Lists what there is to make
@@ -99,6 +99,9 @@ model: ## Explores the commit protocol's models at their large sizes, minutes (M
 
 fault: ## Breaks real servers and processes in every known way, and judges what is left (FAULT=arguments; goes on where it ended)
 	@test/tools/fault.sh $(FAULT)
+
+sbom: ## Lists every crate the programs are made of, as CycloneDX, in sbom.cdx.json
+	@test/tools/sbom.py > sbom.cdx.json
 
 proto: ## Checks the Protobuf files, and renders the snapshot of what they declare
 	UPDATE_SNAPSHOT=1 $(CARGO) test --locked --quiet -p loglake-api

@@ -16,6 +16,9 @@ if grep -E '^(aws-lc-sys|openssl-sys|rsa) ' <<<"$tree"; then
   exit 1
 fi
 
+say "list of crates"
+python3 test/tools/sbom.py --check
+
 say "sizing"
 python3 deploy/sizing.py --check
 
