@@ -83,7 +83,7 @@ impl Checkpoint {
     ///
     /// # Errors
     /// `TooLarge` over [`MAX_CHECKPOINT_BYTES`].
-    pub(crate) fn encode(&self) -> Result<Vec<u8>, Error> {
+    pub fn encode(&self) -> Result<Vec<u8>, Error> {
         let bytes = serde_json::to_vec(self)
             .map_err(|error| Error::Corrupt { key: format!("checkpoint {}", self.seq), what: error.to_string() })?;
         let bytes = sealed::seal(bytes);

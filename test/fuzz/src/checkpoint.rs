@@ -8,6 +8,7 @@ use loglake_index::Gap;
 
 use crate::edit::Edits;
 use crate::memory;
+use crate::seal::reseal;
 
 /// A checkpoint to build and then to damage.
 #[derive(Arbitrary, Debug)]
@@ -109,11 +110,12 @@ impl Plan {
         }
         self.edits.apply(&mut bytes);
         read(&bytes);
+        read(&reseal(&bytes));
     }
 }
 
 fn stored(checkpoint: &Checkpoint) -> Vec<u8> {
-    serde_json::to_vec(checkpoint).expect("a checkpoint becomes JSON")
+    checkpoint.encode().expect("a small checkpoint")
 }
 
 fn read(bytes: &[u8]) {

@@ -7,6 +7,7 @@ use loglake_model::{ChunkMeta, Level, Service, TenantName, Window};
 
 use crate::edit::Edits;
 use crate::memory;
+use crate::seal::reseal;
 
 /// An entry to build and then to damage.
 #[derive(Arbitrary, Debug)]
@@ -139,6 +140,7 @@ impl Plan {
         assert_eq!(Entry::decode("key", self.seq, &bytes).expect("what was written can be read"), entry);
         self.edits.apply(&mut bytes);
         read(&bytes);
+        read(&reseal(&bytes));
     }
 }
 

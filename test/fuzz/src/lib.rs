@@ -11,6 +11,7 @@ pub mod entry;
 pub mod log_batch;
 pub mod memory;
 pub mod raw_record;
+pub mod seal;
 
 /// Writes `seeds` into the folder that the environment variable `FUZZ_SEEDS` names, if it does: before libFuzzer reads it.
 ///

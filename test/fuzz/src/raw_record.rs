@@ -67,7 +67,8 @@ pub fn seeds() -> Vec<Vec<u8>> {
     let json: [&[u8]; 3] = [
         br#"{"ts":"2023-11-14T22:13:20.5Z","level":"WARN","service":"api","msg":"m \"q\"","attributes":{"d":null}}"#,
         br#"{"timestamp":1700000000123,"service":"api","message":"m","tags":["a","b\n"],"x":{"y":[1,-0.5e3,true]}}"#,
-        r#"{"message":"naïve","trace_id":"4bf92f3577b34da6a3ce929d0e0e4736","span_id":"00f067aa0ba902b7","host":"h"}"#.as_bytes(),
+        r#"{"message":"naïve","trace_id":"4bf92f3577b34da6a3ce929d0e0e4736","span_id":"00f067aa0ba902b7","host":"h"}"#
+            .as_bytes(),
     ];
     let record = LogRecord {
         timestamp_ns: NOW_NS as u64,
@@ -76,7 +77,7 @@ pub fn seeds() -> Vec<Vec<u8>> {
         message: "a \"quoted\" word".to_owned(),
         trace_id: "4bf92f3577b34da6a3ce929d0e0e4736".to_owned(),
         tags: vec!["x".to_owned()],
-        attributes_json: br#"{"a":1,"b":"c"}"#.to_vec(),
+        attributes_json: Bytes::from_static(br#"{"a":1,"b":"c"}"#),
         ..LogRecord::default()
     };
     let all = json.into_iter().map(<[u8]>::to_vec).chain([record.encode_to_vec()]);
@@ -116,7 +117,8 @@ impl Plan {
             }
             Moment::AnyText(text) => record["ts"] = json!(text),
         }
-        if let Some(level) = ["trace", "DEBUG", "Info", "warn", "ERROR", "fatal", "chatty"].get(usize::from(self.level)) {
+        if let Some(level) = ["trace", "DEBUG", "Info", "warn", "ERROR", "fatal", "chatty"].get(usize::from(self.level))
+        {
             record["level"] = json!(level);
         }
         if !self.tags.is_empty() {
@@ -133,7 +135,8 @@ impl Plan {
             Moment::Text(seconds, nanos) => NOW_NS as u64 + u64::from(seconds) * 1_000_000_000 + u64::from(nanos),
             Moment::None | Moment::AnyText(_) => 0,
         };
-        let attributes_json = if self.attributes.is_empty() { Vec::new() } else { self.attributes().to_string().into() };
+        let attributes_json =
+            if self.attributes.is_empty() { Bytes::new() } else { self.attributes().to_string().into_bytes().into() };
         let level = i32::from(self.level);
         let tags = self.tags.clone();
         LogRecord {
