@@ -18,7 +18,7 @@
 //! 0                                   footer offset                                        length
 //! ```
 //! **Data block**: one gzip member (RFC 1952) of whole canonical lines ([`loglake_model::line`]), each ended by `\n`, sorted
-//! by (timestamp, id). Its header is `1f 8b 08 00 00000000 00 ff`. About 1 MiB of lines, at most [`MAX_RAW_BLOCK_BYTES`].
+//! by (timestamp, id). Its header is `1f 8b 08 00 00000000 00 ff`. About 512 KiB of lines, at most [`MAX_RAW_BLOCK_BYTES`].
 //!
 //! **Footer**: a chain of members without data, each exactly
 //! ```text

@@ -133,7 +133,7 @@ settings! {
         window: Duration = "1h";
         /// How large a block of a chunk is before compression, 256KiB to 4MiB. Smaller: a match costs less to read; larger:
         /// it compresses better.
-        block_bytes: Bytes = "1MiB";
+        block_bytes: Bytes = "512KiB";
         /// Where the query services ask for what is not flushed yet.
         tail_listen: SocketAddr = "127.0.0.1:50053";
         /// The address under which query services reach `tail_listen`, as `host:port` or `http://host:port`. Default:
