@@ -172,7 +172,9 @@ fn the_image_has_one_user_without_rights_and_needs_no_shell() {
         assert!(image.contains(':') && !image.contains("latest"), "{image}");
     }
     // The features that the Makefile builds a release with.
-    assert!(text.contains("cargo build --release --locked -p loglake -p loglakectl -p loglake-agent --bins --features loglake/isal"));
+    assert!(text.contains(
+        "cargo build --release --locked -p loglake -p loglakectl -p loglake-agent --bins --features loglake/isal"
+    ));
     // Every folder that the build needs goes to the engine.
     let sent = read("Dockerfile.dockerignore");
     let manifest = std::fs::read_to_string(programs::root().join("Cargo.toml")).unwrap();
