@@ -111,9 +111,11 @@ impl Registry {
             self.begin().await?;
             begun.0 = true;
         }
-        let mut state = self.known.read().state.clone();
-        let entries = self.ledger.entries(state.number).await?;
+        let number = self.known.read().state.number;
+        let entries = self.ledger.entries(number).await?;
         if !entries.is_empty() {
+            // Nobody else changes it: the lock of who reads is held.
+            let mut state = self.known.read().state.clone();
             let (mut tokens, mut tenants) = (BTreeSet::new(), BTreeSet::new());
             for (number, bytes) in &entries {
                 match state.apply(*number, bytes)?.change {
@@ -128,8 +130,10 @@ impl Registry {
                     Change::TokenRotated { id, successor, .. } => tokens.extend([id, successor.id]),
                 }
             }
+            state.forget_ended(began_ns);
             let mut known = self.known.write();
             known.show(&state, tokens.into_iter(), tenants.into_iter())?;
+            known.tokens.retain(|id, _| state.tokens.contains_key(id));
             known.state = state;
         }
         self.read_at_ns.store(began_ns, Ordering::Release);
@@ -250,7 +254,7 @@ impl Registry {
     /// must be; without it, anybody's. The successor ends at `expires_ns`; without it, when the token would have.
     ///
     /// # Errors
-    /// `NotFound` when `owner` has no such token, or it has ended; `Invalid` for an overlap past [`MAX_OVERLAP`]; as
+    /// `NotFound` when `owner` has no such token, it has ended, or it is an operator's; `Invalid` for an overlap past [`MAX_OVERLAP`]; as
     /// [`Registry::add_token`].
     pub async fn rotate_token(
         &self,
@@ -284,7 +288,7 @@ impl Registry {
     /// Ends the token `id` at once. `owner`: whose token it must be; without it, anybody's.
     ///
     /// # Errors
-    /// `NotFound` when `owner` has no such token, or it has ended; as [`Registry::refresh`].
+    /// `NotFound` when `owner` has no such token, it has ended, or it is an operator's; as [`Registry::refresh`].
     pub async fn revoke_token(&self, id: &str, owner: Option<&TenantName>, by: &str) -> Result<(), Error> {
         self.change(by, |state, now_ns| {
             find(state, id, owner, now_ns)?;
@@ -368,7 +372,11 @@ impl Known {
 
 /// The token `id` of `owner` that is valid now. One of another tenant is as if there were none.
 fn find<'a>(state: &'a State, id: &str, owner: Option<&TenantName>, now_ns: i64) -> Result<&'a KeptToken, Error> {
-    let is_theirs = |token: &&KeptToken| owner.is_none_or(|owner| token.tenant == *owner) && token.is_alive(now_ns);
+    // An operator's token is no business of the administrators of the tenant that it happens to be of: its successor would make
+    // operators of them.
+    let is_owned =
+        |token: &KeptToken, owner: &TenantName| token.tenant == *owner && !token.scopes.contains(&Scope::Operator);
+    let is_theirs = |token: &&KeptToken| owner.is_none_or(|owner| is_owned(token, owner)) && token.is_alive(now_ns);
     state.tokens.get(id).filter(is_theirs).ok_or(Error::NoSuch("token"))
 }
 

@@ -91,10 +91,15 @@ impl State {
         Ok(())
     }
 
+    /// Forgets tokens that ended a month ago, long after any clock could call them valid: nothing is appended about them any more.
+    pub(crate) fn forget_ended(&mut self, now_ns: i64) {
+        self.tokens.retain(|_, token| token.is_alive(now_ns.saturating_sub(ENDED_KEPT_NS)));
+    }
+
     /// The checkpoint's bytes.
     pub(crate) fn encode(&self, now_ns: i64) -> Result<Bytes, Error> {
         let mut kept = self.clone();
-        kept.tokens.retain(|_, token| token.is_alive(now_ns.saturating_sub(ENDED_KEPT_NS)));
+        kept.forget_ended(now_ns);
         let text = serde_json::to_vec(&kept).map_err(|error| Error::Registry(format!("a checkpoint: {error}")))?;
         Ok(text.into())
     }

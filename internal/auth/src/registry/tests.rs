@@ -125,6 +125,36 @@ async fn a_rotated_token_is_good_beside_its_successor_for_the_overlap() {
 }
 
 #[tokio::test]
+async fn an_administrator_neither_rotates_nor_revokes_an_operators_token_of_the_same_tenant() {
+    let (_, clock, one, _) = two().await;
+    let scopes = BTreeSet::from([Scope::Query, Scope::Operator]);
+    let made = one.add_token(&name("acme"), scopes, None, None, true, "a test").await.unwrap();
+    let (id, acme) = (&made.token.id, name("acme"));
+    let rotated = one.rotate_token(id, Some(&acme), Duration::ZERO, None, "a test").await;
+    assert_eq!(rotated.unwrap_err(), Error::NoSuch("token"));
+    assert_eq!(one.revoke_token(id, Some(&acme), "a test").await, Err(Error::NoSuch("token")));
+    let auth = Authenticator::with_tokens(Vec::new()).unwrap().with_registry(one.clone());
+    assert!(let_in(&auth, &made.text, &clock).is_ok());
+    one.rotate_token(id, None, Duration::ZERO, None, "a test").await.unwrap();
+}
+
+#[tokio::test]
+async fn tokens_that_ended_a_month_ago_are_forgotten() {
+    let (_, clock, one, other) = two().await;
+    let scopes = BTreeSet::from([Scope::Query]);
+    let old = one.add_token(&name("acme"), scopes.clone(), None, None, true, "a test").await.unwrap();
+    one.revoke_token(&old.token.id, None, "a test").await.unwrap();
+    assert_eq!(one.tokens(None).len(), 1, "listed for a while");
+    clock.advance(31 * 86_400 * SECOND_NS);
+    let new = one.add_token(&name("acme"), scopes, None, None, false, "a test").await.unwrap();
+    other.refresh().await.unwrap();
+    for registry in [&one, &other] {
+        assert_eq!(registry.tokens(None).into_iter().map(|token| token.id).collect::<Vec<_>>(), [new.token.id.clone()]);
+        assert!(registry.token(&old.token.id).is_none() && registry.token(&new.token.id).is_some());
+    }
+}
+
+#[tokio::test]
 async fn a_suspended_tenants_tokens_are_refused_those_of_the_configuration_too() {
     let (_, clock, one, _) = two().await;
     let configured = new_token(name("acme"), BTreeSet::from([Scope::Query]), None, None, &mut rand::rng()).unwrap();
