@@ -101,7 +101,7 @@ impl Blocks {
             join_all(absent.map(async |(row, block)| {
                 *block = disk.get(tenant, meta, &range_of(row)).await;
                 if let Some(member) = &*block {
-                    self.keep(tenant, meta, row, member);
+                    self.keep(tenant, meta, row, member.clone());
                 }
             }))
             .await;
@@ -114,12 +114,13 @@ impl Blocks {
         let members = members.flat_map(|(span, bytes)| span.rows.iter().map(move |row| (row, span.member(bytes, row))));
         for ((row, member), block) in members.zip(blocks.iter_mut().filter(|block| block.is_none())) {
             // One that is damaged may have been so on its way only.
-            if row.is_intact(&member) {
-                self.keep(tenant, meta, row, &member);
+            if (self.cache.is_some() || self.disk.is_some()) && row.is_intact(&member) {
+                // A copy: the slice would keep its whole span.
+                let own = Bytes::copy_from_slice(&member);
                 if let Some(disk) = &self.disk {
-                    // A copy, here as in memory: the slice would keep its whole span.
-                    disk.keep(tenant, meta, &range_of(row), Bytes::copy_from_slice(&member));
+                    disk.keep(tenant, meta, &range_of(row), own.clone());
                 }
+                self.keep(tenant, meta, row, own);
             }
             *block = Some(member);
         }
@@ -132,11 +133,10 @@ impl Blocks {
         (kept.tenant == *tenant.name() && kept.member.len() == row.length as usize).then_some(kept.member)
     }
 
-    /// Keeps a block in memory, which is whole.
-    fn keep(&self, tenant: &TenantId, meta: &ChunkMeta, row: &BlockRow, member: &Bytes) {
+    /// Keeps a block in memory, which is whole and shares its memory with nothing larger.
+    fn keep(&self, tenant: &TenantId, meta: &ChunkMeta, row: &BlockRow, member: Bytes) {
         let Some(cache) = &self.cache else { return };
-        // A copy: the slice would keep its whole span.
-        let kept = Kept { tenant: tenant.name().clone(), member: Bytes::copy_from_slice(member) };
+        let kept = Kept { tenant: tenant.name().clone(), member };
         cache.insert((meta.key.clone(), row.offset), kept);
         self.metrics.block_cache_bytes.set(cache.weight().cast_signed());
     }

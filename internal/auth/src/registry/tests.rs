@@ -149,7 +149,8 @@ async fn tokens_that_ended_a_month_ago_are_forgotten() {
     let new = one.add_token(&name("acme"), scopes, None, None, false, "a test").await.unwrap();
     other.refresh().await.unwrap();
     for registry in [&one, &other] {
-        assert_eq!(registry.tokens(None).into_iter().map(|token| token.id).collect::<Vec<_>>(), [new.token.id.clone()]);
+        let ids: Vec<String> = registry.tokens(None).into_iter().map(|token| token.id).collect();
+        assert_eq!(ids, std::slice::from_ref(&new.token.id));
         assert!(registry.token(&old.token.id).is_none() && registry.token(&new.token.id).is_some());
     }
 }

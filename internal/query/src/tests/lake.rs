@@ -71,6 +71,31 @@ pub(crate) fn tenant(name: &str) -> TenantId {
     TenantId::from_credential(TenantName::parse(name).unwrap())
 }
 
+/// What a process of the role works with.
+fn parts(
+    broker: &Arc<MemoryBroker>,
+    store: &Arc<Gate>,
+    index: &Arc<FakeIndex>,
+    clock: &Arc<ManualClock>,
+    key: &InternalKey,
+    auth: Arc<Authenticator>,
+) -> Parts {
+    let readiness = Readiness::default();
+    Parts {
+        reader: broker.clone(),
+        store: store.clone(),
+        index: index.clone(),
+        incarnation: INCARNATION,
+        clock: clock.clone(),
+        auth,
+        internal: key.clone(),
+        cursor_key: [9; 32],
+        registry: prometheus::Registry::new(),
+        ready: readiness.role("query"),
+        readiness,
+    }
+}
+
 impl Lake {
     pub(super) async fn new() -> Self {
         Self::with(|_| {}).await
@@ -108,20 +133,8 @@ impl Lake {
             cluster: "default".to_owned(),
         };
         change(&mut config);
-        let readiness = Readiness::default();
-        let parts = Parts {
-            reader: broker.clone(),
-            store: store.clone(),
-            index: index.clone(),
-            incarnation: INCARNATION,
-            clock: clock.clone(),
-            auth: Arc::new(Authenticator::with_tokens(known).unwrap()),
-            internal: key.clone(),
-            cursor_key: [9; 32],
-            registry: prometheus::Registry::new(),
-            ready: readiness.role("query"),
-            readiness,
-        };
+        let auth = Arc::new(Authenticator::with_tokens(known).unwrap());
+        let parts = parts(&broker, &store, &index, &clock, &key, auth);
         let service = QueryService::bind(config, parts).await.unwrap();
         Self { broker, store, index, clock, key, service, tokens, sent: Vec::new(), block_lines: 4 }
     }
@@ -131,20 +144,7 @@ impl Lake {
         let Self { broker, store, index, clock, key, service, tokens, sent, block_lines } = self;
         let (config, auth) = (service.shared.config.clone(), Arc::clone(&service.shared.auth));
         drop(service);
-        let readiness = Readiness::default();
-        let parts = Parts {
-            reader: broker.clone(),
-            store: store.clone(),
-            index: index.clone(),
-            incarnation: INCARNATION,
-            clock: clock.clone(),
-            auth,
-            internal: key.clone(),
-            cursor_key: [9; 32],
-            registry: prometheus::Registry::new(),
-            ready: readiness.role("query"),
-            readiness,
-        };
+        let parts = parts(&broker, &store, &index, &clock, &key, auth);
         let service = QueryService::bind(config, parts).await.unwrap();
         Self { broker, store, index, clock, key, service, tokens, sent, block_lines }
     }
