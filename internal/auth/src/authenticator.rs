@@ -2,10 +2,11 @@ use std::collections::HashMap;
 use std::sync::Arc;
 
 use http::HeaderMap;
-use loglake_model::TenantName;
+use loglake_model::{Peer, TenantName};
 use subtle::ConstantTimeEq as _;
 use tracing::warn;
 
+use crate::certificate::{Certificate, Certificates};
 use crate::credential::{self, TENANT};
 use crate::registry::{LiveTenant, LiveToken};
 use crate::token::{self, Token};
@@ -15,6 +16,8 @@ use crate::{Access, Caller, Error, Registry};
 #[derive(Debug)]
 pub struct Authenticator {
     mode: Mode,
+    /// Whose client certificates are let in.
+    certificates: Certificates,
     /// The tenants and tokens that can be changed while this runs.
     registry: Option<Arc<Registry>>,
 }
@@ -35,7 +38,7 @@ impl Authenticator {
     #[must_use]
     pub fn open() -> Self {
         let fallback = TenantName::parse(Self::DEFAULT_TENANT).expect("the name follows the rule");
-        Self { mode: Mode::Open { fallback }, registry: None }
+        Self { mode: Mode::Open { fallback }, certificates: Certificates::default(), registry: None }
     }
 
     /// Lets in who has one of `tokens`; nobody when there are none.
@@ -50,7 +53,15 @@ impl Authenticator {
                 return Err(Error::DuplicateId(former.token.id.clone()));
             }
         }
-        Ok(Self { mode: Mode::Tokens(by_id), registry: None })
+        Ok(Self { mode: Mode::Tokens(by_id), certificates: Certificates::default(), registry: None })
+    }
+
+    /// Lets those in whose client certificate has one of these names, unless it is open anyway.
+    ///
+    /// # Errors
+    /// `Invalid` for a name that two of them have, or one without scopes.
+    pub fn with_certificates(self, certificates: Vec<Certificate>) -> Result<Self, Error> {
+        Ok(Self { certificates: Certificates::new(certificates)?, ..self })
     }
 
     /// Lets the tokens of `registry` in too, unless it is open anyway, and refuses those of suspended tenants.
@@ -81,6 +92,21 @@ impl Authenticator {
     /// `Unauthenticated` without a valid credential (one text for all cases); `Forbidden` without the scope, for another
     /// tenant, or where nobody may; `Invalid` for what is no tenant's name.
     pub fn authorize(&self, headers: &HeaderMap, access: Access, now_ns: i64) -> Result<Option<Caller>, Error> {
+        self.authorize_peer(headers, None, access, now_ns)
+    }
+
+    /// The same for a request that came over a connection with a verified client certificate: where no token is sent, the
+    /// certificate is the credential. A token beside it decides alone, also when it is a wrong one.
+    ///
+    /// # Errors
+    /// As [`Authenticator::authorize`].
+    pub fn authorize_peer(
+        &self,
+        headers: &HeaderMap,
+        peer: Option<&Peer>,
+        access: Access,
+        now_ns: i64,
+    ) -> Result<Option<Caller>, Error> {
         let scopes = match access {
             Access::Public => return Ok(None),
             Access::Closed => return Err(Error::Closed),
@@ -92,15 +118,10 @@ impl Authenticator {
             }
             Mode::Tokens(tokens) => tokens,
         };
-        let text = credential::token_text(headers)?;
-        let Some(token) = token::id_of(&text).and_then(|id| self.find(tokens, id)) else {
-            // As much work as for a token that exists, so that ids cannot be told by the clock.
-            let _ = token::sha256(&text).ct_eq(&[0; 32]);
-            return Err(Error::Unauthenticated);
+        let token = match peer.filter(|_| !credential::is_there(headers)) {
+            Some(peer) => self.certificates.find(peer).ok_or(Error::Unauthenticated)?,
+            None => self.checked(tokens, headers)?,
         };
-        if !token.token.is(&text) {
-            return Err(Error::Unauthenticated);
-        }
         let (id, tenant) = (token.token.id.clone(), token.token.tenant.clone());
         let caller = Caller::by_token(token, self.standing(&tenant));
         caller.check(now_ns)?;
@@ -114,6 +135,17 @@ impl Authenticator {
             }
             _ => Ok(Some(caller)),
         }
+    }
+
+    /// The token that `headers` carry, if it is one.
+    fn checked(&self, tokens: &HashMap<String, Arc<LiveToken>>, headers: &HeaderMap) -> Result<Arc<LiveToken>, Error> {
+        let text = credential::token_text(headers)?;
+        let Some(token) = token::id_of(&text).and_then(|id| self.find(tokens, id)) else {
+            // As much work as for a token that exists, so that ids cannot be told by the clock.
+            let _ = token::sha256(&text).ct_eq(&[0; 32]);
+            return Err(Error::Unauthenticated);
+        };
+        if token.token.is(&text) { Ok(token) } else { Err(Error::Unauthenticated) }
     }
 
     fn find(&self, tokens: &HashMap<String, Arc<LiveToken>>, id: &str) -> Option<Arc<LiveToken>> {

@@ -51,7 +51,7 @@ impl Caller {
         &self.tenant
     }
 
-    /// The id of the token used; `None` in open mode.
+    /// The id of the token used, `certificate:` and the name where it was a client certificate; `None` in open mode.
     #[must_use]
     pub fn token_id(&self) -> Option<&str> {
         self.token.as_ref().map(|token| token.token.id.as_str())
@@ -77,6 +77,9 @@ impl Caller {
     #[must_use]
     pub fn name(&self) -> String {
         match self.token_id() {
+            Some(id) if id.starts_with(crate::certificate::PREFIX) => {
+                format!("{} of {}", id.replacen(':', " ", 1), self.tenant)
+            }
             Some(id) => format!("token {id} of {}", self.tenant),
             None => "anybody, in open mode".to_owned(),
         }

@@ -49,6 +49,9 @@ pub enum Error {
     /// A token without scopes allows nothing.
     #[error("the token {0:?} has no scopes")]
     NoScopes(String),
+    /// Two rows for client certificates have one name.
+    #[error("two certificates have the name {0:?}")]
+    DuplicateSan(String),
     /// There is no such thing, or it is another tenant's.
     #[error("there is no such {0}")]
     NoSuch(&'static str),
@@ -120,6 +123,7 @@ impl Error {
             | Self::DuplicateId(_)
             | Self::InvalidId(_)
             | Self::NoScopes(_)
+            | Self::DuplicateSan(_)
             | Self::Ended
             | Self::Overlap
             | Self::ShortSecret(_)

@@ -8,6 +8,7 @@
 mod access;
 mod authenticator;
 mod caller;
+mod certificate;
 mod config;
 mod credential;
 mod error;
@@ -23,6 +24,7 @@ mod token;
 pub use access::{Access, ROUTES, Route, Surface, access, allowed};
 pub use authenticator::Authenticator;
 pub use caller::Caller;
+pub use certificate::{Certificate, CertificateConfig, certificates_from};
 pub use config::{TokenConfig, tokens_from};
 pub use error::Error;
 pub use listen::require_loopback;
