@@ -42,9 +42,11 @@ async fn run(start: Start) -> anyhow::Result<()> {
         ready,
     };
     let ingestor = explained(loglake_ingest::Ingestor::bind(settings(config), parts).await, &listeners(config))?;
+    let ingestor = ingestor.with_tls(start.tls.clone());
     info!(grpc = %ingestor.grpc_addr(), http = %ingestor.http_addr(), metrics = %metrics.address(), "listening");
 
     let mut roles = Roles::new(start.shutdown.clone());
+    start.watch(&mut roles);
     roles.start("metrics", |stop| metrics.run(stop));
     if let Some(tenants) = tenants {
         roles.start("tenants", |stop| registry::follow(tenants, config.auth.refresh, stop));

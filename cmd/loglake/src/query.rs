@@ -41,9 +41,11 @@ async fn run(start: Start) -> anyhow::Result<()> {
         ready,
     };
     let query = explained(loglake_query::QueryService::bind(settings(config), parts).await, &listeners(config))?;
+    let query = query.with_tls(start.tls.clone()).trusting(start.trust.clone());
     info!(query = %query.addr(), metrics = %metrics.address(), incarnation, "listening");
 
     let mut roles = Roles::new(start.shutdown.clone());
+    start.watch(&mut roles);
     roles.start("metrics", |stop| metrics.run(stop));
     roles.start("tenants", |stop| registry::follow(tenants, config.auth.refresh, stop));
     roles.start("query", |stop| query.run(stop));

@@ -17,7 +17,7 @@ use http::header::{ALLOW, CONTENT_TYPE, HeaderValue};
 use http::{Method, StatusCode};
 use loglake_api::Refusal;
 use loglake_auth::{Surface, access, allowed};
-use loglake_model::ErrorKind;
+use loglake_model::{ErrorKind, Peer};
 
 use crate::request_id::{RequestId, attach};
 use crate::shared::{Shared, going_down, unwelcome};
@@ -43,7 +43,8 @@ async fn authorize(State(shared): State<Arc<Shared>>, mut request: Request, next
     let began = Instant::now();
     let path = request.extensions().get::<MatchedPath>().map_or("", MatchedPath::as_str);
     let access = access(Surface::IngestHttp, request.method(), path);
-    match shared.auth.authorize(request.headers(), access, shared.clock.now_ns()) {
+    let peer = request.extensions().get::<Peer>();
+    match shared.auth.authorize_peer(request.headers(), peer, access, shared.clock.now_ns()) {
         Ok(Some(caller)) => drop(request.extensions_mut().insert(caller)),
         Ok(None) => {}
         Err(error) => {

@@ -18,6 +18,7 @@ mod intake;
 mod log_time;
 pub mod metrics;
 mod origins;
+mod preface;
 mod request_id;
 mod serve;
 mod shared;

@@ -15,6 +15,7 @@
 mod admin_service;
 mod budget;
 mod build;
+mod callers;
 mod collect;
 mod config;
 mod counts;

@@ -11,15 +11,17 @@ use loglake_broker::{Assignment, Consumer, Reader, Trim};
 use loglake_index::ChunkIndex;
 use loglake_model::{Clock, ReadyFlag};
 use loglake_store::ObjectStore;
+use loglake_transport::{Entrance, Places, Speaks, Tls};
 use parking_lot::RwLock;
 use tokio::net::TcpListener;
 use tokio::sync::watch;
-use tokio_stream::wrappers::{TcpListenerStream, UnboundedReceiverStream};
+use tokio_stream::wrappers::UnboundedReceiverStream;
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::AbortOnDropHandle;
 
 use crate::admin_service::Admin;
 use crate::budget::Budget;
+use crate::callers;
 use crate::collect::Collector;
 use crate::metrics::Metrics;
 use crate::older::Older;
@@ -32,6 +34,8 @@ use crate::{Config, Error};
 
 /// How long to wait before asking a broker that failed for the assignment again.
 const ASSIGNMENT_WAIT: Duration = Duration::from_secs(1);
+/// Connections at once: a few of each query service.
+const MAX_CONNECTIONS: usize = 1_024;
 const DAY: Duration = Duration::from_secs(86_400);
 const MINUTE: Duration = Duration::from_secs(60);
 
@@ -64,6 +68,7 @@ pub struct Processor {
     shared: Arc<Shared>,
     incoming: Incoming,
     key: InternalKey,
+    tls: Option<Tls>,
     ready: ReadyFlag,
 }
 
@@ -137,7 +142,13 @@ impl Processor {
             is_single_threaded,
             config,
         };
-        Ok(Self { shared: Arc::new(shared), incoming, key: parts.internal, ready: parts.ready })
+        Ok(Self { shared: Arc::new(shared), incoming, key: parts.internal, tls: None, ready: parts.ready })
+    }
+
+    /// Secures the connections to the tail service; without one they are as they come. `tail_advertise` says which it is.
+    #[must_use]
+    pub fn with_tls(self, tls: Option<Tls>) -> Self {
+        Self { tls, ..self }
     }
 
     /// Where the tail service listens.
@@ -153,7 +164,7 @@ impl Processor {
     /// # Errors
     /// When the tail service ends by itself.
     pub async fn run(self, shutdown: CancellationToken) -> Result<(), Error> {
-        let Self { shared, incoming, key, ready } = self;
+        let Self { shared, incoming, key, tls, ready } = self;
         // The tail is served to the very end: queries go on while the last flush runs.
         let stop_serving = CancellationToken::new();
         let stopping = stop_serving.clone();
@@ -164,10 +175,14 @@ impl Processor {
             .http2_keepalive_interval(Some(Duration::from_secs(30)))
             .add_service(service)
             .add_service(admin);
+        let accepting = stopping.clone();
         let stopping = async move { stopping.cancelled().await };
         let server = match incoming {
             Incoming::Tcp(listener) => {
-                tokio::spawn(server.serve_with_incoming_shutdown(TcpListenerStream::new(listener), stopping))
+                let places = Places::new(MAX_CONNECTIONS, shared.metrics.displaced_connections.clone());
+                let tls = tls.map(|tls| tls.for_machines(Speaks::Http2));
+                let connections = callers::accept(Entrance::new(listener, tls, places), accepting);
+                tokio::spawn(server.serve_with_incoming_shutdown(connections, stopping))
             }
             Incoming::Memory(connections) => {
                 let connections = UnboundedReceiverStream::new(connections).map(Ok::<_, std::io::Error>);

@@ -11,6 +11,8 @@ mod metrics;
 mod process_metrics;
 mod shutdown;
 pub mod telemetry;
+mod tls;
+mod tls_metrics;
 
 pub use bind::{Listener, name_the_listener};
 pub use config::{Config, Problem, Problems, Role, Secret, Sources, load};
@@ -19,3 +21,5 @@ pub use error::Error;
 pub use metrics::MetricsServer;
 pub use process_metrics::register_process_metrics;
 pub use shutdown::Shutdown;
+pub use tls::{tls, trust, watch};
+pub use tls_metrics::register_tls_metrics;

@@ -4,6 +4,7 @@ use axum::extract::{MatchedPath, Request, State};
 use axum::middleware::Next;
 use axum::response::Response;
 use loglake_auth::{Surface, access};
+use loglake_model::Peer;
 
 use super::answers::RequestId;
 use super::routes::failed;
@@ -15,7 +16,8 @@ use crate::shared::Shared;
 pub(super) async fn authorize(State(shared): State<Arc<Shared>>, mut request: Request, next: Next) -> Response {
     let path = request.extensions().get::<MatchedPath>().map_or("", MatchedPath::as_str);
     let access = access(Surface::QueryHttp, request.method(), path);
-    match shared.auth.authorize(request.headers(), access, shared.clock.now_ns()) {
+    let peer = request.extensions().get::<Peer>();
+    match shared.auth.authorize_peer(request.headers(), peer, access, shared.clock.now_ns()) {
         Ok(Some(caller)) => drop(request.extensions_mut().insert(caller)),
         Ok(None) => {}
         Err(error) => {

@@ -1,0 +1,27 @@
+//! Connections from outside: TLS on listeners, certificates that are read anew while everything runs, and places for as many
+//! connections as a listener serves, of which idle ones give way.
+//!
+//! It knows no protocol above TLS and decides nothing about who may do what. Start with [`Entrance`], which accepts; what secures
+//! its connections is a [`Tls`], made of [`Files`]. What a role that calls others trusts is [`Trust`].
+
+mod attend;
+mod entrance;
+mod error;
+mod files;
+mod peer;
+mod places;
+mod stream;
+mod tls;
+mod trust;
+mod validity;
+mod working;
+
+pub use attend::attend;
+pub use entrance::{Connection, Entrance};
+pub use error::Error;
+pub use files::Files;
+pub use places::{Place, Places, Work, Worker};
+pub use stream::Stream;
+pub use tls::{Acceptor, Reloaded, Speaks, Tls};
+pub use trust::Trust;
+pub use working::Working;
