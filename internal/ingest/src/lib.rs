@@ -18,7 +18,6 @@ mod intake;
 mod log_time;
 pub mod metrics;
 mod origins;
-mod preface;
 mod request_id;
 mod serve;
 mod shared;

@@ -8,15 +8,13 @@ use axum::body::Body;
 use hyper::body::Incoming;
 use hyper::server::conn::{http1, http2};
 use hyper_util::rt::{TokioExecutor, TokioIo, TokioTimer};
-use loglake_transport::{Acceptor, Connection, Entrance, Places, Working, attend};
+use loglake_transport::{Acceptor, Connection, Entrance, Places, Prefaced, Working, attend};
 use prometheus::IntGauge;
 use tokio::net::TcpListener;
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 use tower::ServiceExt as _;
 use tracing::{debug, warn};
-
-use crate::preface::Prefaced;
 
 /// How long a connection may take for its first bytes, and for the head of a request; also how long it may idle between
 /// two HTTP/1 requests.

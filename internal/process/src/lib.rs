@@ -15,7 +15,6 @@
 mod admin_service;
 mod budget;
 mod build;
-mod callers;
 mod collect;
 mod config;
 mod counts;
@@ -37,6 +36,7 @@ mod shared;
 mod supervisor;
 mod surroundings;
 mod tail;
+mod tail_server;
 mod tail_service;
 mod worker;
 mod workshop;

@@ -132,7 +132,7 @@ impl Metrics {
             )?,
             displaced_connections: counter(
                 "loglake_process_displaced_connections_total",
-                "Connections to the tail port closed in their handshake because others came.",
+                "Idle connections to the tail port closed because their place was needed.",
             )?,
             pauses: counter("loglake_process_pauses_total", "Times that consuming paused because memory was full.")?,
             retries: counters("loglake_process_retries_total", "Steps of a flush that were tried again.", "step")?,

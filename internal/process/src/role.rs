@@ -18,10 +18,10 @@ use tokio::sync::watch;
 use tokio_stream::wrappers::UnboundedReceiverStream;
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::AbortOnDropHandle;
+use tonic::service::Routes;
 
 use crate::admin_service::Admin;
 use crate::budget::Budget;
-use crate::callers;
 use crate::collect::Collector;
 use crate::metrics::Metrics;
 use crate::older::Older;
@@ -30,7 +30,7 @@ use crate::supervisor;
 use crate::surroundings::{Incoming, Surroundings};
 use crate::tail_service::Tails;
 use crate::workshop::Workshop;
-use crate::{Config, Error};
+use crate::{Config, Error, tail_server};
 
 /// How long to wait before asking a broker that failed for the assignment again.
 const ASSIGNMENT_WAIT: Duration = Duration::from_secs(1);
@@ -170,22 +170,21 @@ impl Processor {
         let stopping = stop_serving.clone();
         let admin = AdminServiceServer::new(Admin { shared: Arc::clone(&shared), key: key.clone() });
         let service = TailServiceServer::new(Tails { shared: Arc::clone(&shared), key });
-        let server = tonic::transport::Server::builder()
-            .tcp_nodelay(true)
-            .http2_keepalive_interval(Some(Duration::from_secs(30)))
-            .add_service(service)
-            .add_service(admin);
-        let accepting = stopping.clone();
-        let stopping = async move { stopping.cancelled().await };
+        let routes = Routes::new(service).add_service(admin);
         let server = match incoming {
             Incoming::Tcp(listener) => {
                 let places = Places::new(MAX_CONNECTIONS, shared.metrics.displaced_connections.clone());
                 let tls = tls.map(|tls| tls.for_machines(Speaks::Http2));
-                let connections = callers::accept(Entrance::new(listener, tls, places), accepting);
-                tokio::spawn(server.serve_with_incoming_shutdown(connections, stopping))
+                let serving = tail_server::serve(Entrance::new(listener, tls, places), routes, stopping);
+                tokio::spawn(async move {
+                    serving.await;
+                    Ok(())
+                })
             }
             Incoming::Memory(connections) => {
                 let connections = UnboundedReceiverStream::new(connections).map(Ok::<_, std::io::Error>);
+                let server = tonic::transport::Server::builder().add_routes(routes);
+                let stopping = async move { stopping.cancelled().await };
                 tokio::spawn(server.serve_with_incoming_shutdown(connections, stopping))
             }
         };

@@ -174,6 +174,15 @@ mod tests {
         counter.inc();
         assert!(get(address, "/metrics").await.contains("\nloglake_seen_total 1\n"));
 
+        // More idle connections than places: a scrape is answered all the same.
+        let mut idlers = Vec::new();
+        for _ in 0..2 * MAX_CONNECTIONS {
+            idlers.push(tokio::net::TcpStream::connect(address).await.unwrap());
+        }
+        let answer = get(address, "/metrics").await;
+        let shown = answer.lines().find_map(|line| line.strip_prefix("loglake_metrics_displaced_connections_total "));
+        assert!(shown.unwrap().parse::<usize>().unwrap() >= MAX_CONNECTIONS, "{answer}");
+
         let taken = MetricsServer::bind("metrics.query_listen", address, Registry::new(), Readiness::default()).await;
         let message = taken.unwrap_err().to_string();
         assert!(message.starts_with(&format!("metrics.query_listen: {address}: ")), "{message}");

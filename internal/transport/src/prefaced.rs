@@ -9,15 +9,18 @@ const PREFACE: &[u8; 24] = b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n";
 
 /// A connection whose client has said that it speaks HTTP/2. It is read from the beginning.
 #[derive(Debug)]
-pub(crate) struct Prefaced<S> {
+pub struct Prefaced<S> {
     stream: S,
     /// How much of the preface was not read again yet.
     left: usize,
 }
 
 impl<S: AsyncRead + Unpin> Prefaced<S> {
-    /// Waits until the client has said what it speaks; `None` when it is something else, or it hung up.
-    pub(crate) async fn new(mut stream: S) -> io::Result<Option<Self>> {
+    /// Waits until the client has said what it speaks, for as long as it takes; `None` when it is something else, or it hung up.
+    ///
+    /// # Errors
+    /// The connection's own.
+    pub async fn new(mut stream: S) -> io::Result<Option<Self>> {
         let mut head = [0; PREFACE.len()];
         let mut length = 0;
         while length < head.len() {
