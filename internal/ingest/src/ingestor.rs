@@ -6,7 +6,7 @@ use loglake_auth::session::SessionKey;
 use loglake_broker::Producer;
 use loglake_model::{Clock, ReadyFlag};
 use loglake_pipeline::Pipeline;
-use loglake_transport::{Places, Speaks, Tls};
+use loglake_transport::{Places, Speaks, Tls, listen};
 use tokio::net::TcpListener;
 use tokio::sync::Semaphore;
 use tokio_util::sync::CancellationToken;
@@ -62,8 +62,8 @@ impl Ingestor {
     pub async fn bind(config: Config, parts: Parts) -> Result<Self, Error> {
         let (ready, (grpc, http)) = (parts.ready.clone(), (config.grpc_listen, config.http_listen));
         let shared = Arc::new(share(config, parts)?);
-        let (grpc, grpc_addr) = bind("ingest.grpc_listen", grpc).await?;
-        let (http, http_addr) = bind("ingest.http_listen", http).await?;
+        let (grpc, grpc_addr) = bind("ingest.grpc_listen", grpc)?;
+        let (http, http_addr) = bind("ingest.http_listen", http)?;
         Ok(Self { shared, grpc, http, grpc_addr, http_addr, tls: None, ready })
     }
 
@@ -172,9 +172,9 @@ fn share(config: Config, parts: Parts) -> Result<Shared, Error> {
     })
 }
 
-async fn bind(key: &'static str, address: SocketAddr) -> Result<(TcpListener, SocketAddr), Error> {
+fn bind(key: &'static str, address: SocketAddr) -> Result<(TcpListener, SocketAddr), Error> {
     let wrong = |source| Error::Bind { key, address, source };
-    let listener = TcpListener::bind(address).await.map_err(wrong)?;
+    let listener = listen(address).map_err(wrong)?;
     let bound = listener.local_addr().map_err(wrong)?;
     Ok((listener, bound))
 }

@@ -13,7 +13,6 @@ use loglake_model::{Clock, ReadyFlag};
 use loglake_store::ObjectStore;
 use loglake_transport::{Entrance, Places, Speaks, Tls};
 use parking_lot::RwLock;
-use tokio::net::TcpListener;
 use tokio::sync::watch;
 use tokio_stream::wrappers::UnboundedReceiverStream;
 use tokio_util::sync::CancellationToken;
@@ -93,7 +92,7 @@ impl Processor {
     /// `Invalid` when the address is taken or a setting cannot be used; `Unavailable` when the broker is.
     pub async fn bind(mut config: Config, parts: Parts) -> Result<Self, Error> {
         let listen = |source| Error::Listen { address: config.tail_listen, source };
-        let listener = TcpListener::bind(config.tail_listen).await.map_err(listen)?;
+        let listener = loglake_transport::listen(config.tail_listen).map_err(listen)?;
         config.tail_listen = listener.local_addr().map_err(listen)?;
         Self::within(config, parts, Surroundings::of_machine(listener)).await
     }

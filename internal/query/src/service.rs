@@ -51,7 +51,7 @@ impl QueryService {
     /// `Invalid` when the address cannot be listened on; `Unavailable` when the store does not answer.
     pub async fn bind(config: Config, parts: Parts) -> Result<Self, Error> {
         let listen = |source| Error::Listen { address: config.listen, source: Arc::new(source) };
-        let listener = TcpListener::bind(config.listen).await.map_err(listen)?;
+        let listener = loglake_transport::listen(config.listen).map_err(listen)?;
         let address = listener.local_addr().map_err(listen)?;
         let ready = parts.ready.clone();
         let shared = Self::shared(config, parts, Surroundings::default()).await?;

@@ -54,11 +54,11 @@ impl MetricsServer {
         registry: Registry,
         readiness: Readiness,
     ) -> Result<Self, Error> {
-        let bind = async {
-            let listener = TcpListener::bind(address).await?;
+        let bind = || {
+            let listener = loglake_transport::listen(address)?;
             Ok((listener.local_addr()?, listener))
         };
-        let (bound, listener) = bind.await.map_err(|source| Error::Bind { key, address, source })?;
+        let (bound, listener) = bind().map_err(|source| Error::Bind { key, address, source })?;
         let displaced = IntCounter::new(
             "loglake_metrics_displaced_connections_total",
             "Idle connections to this port closed because their place was needed.",

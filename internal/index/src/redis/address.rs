@@ -57,7 +57,7 @@ impl Address {
                     None => {
                         let settings = SentinelNodeConnectionInfo::default().set_redis_connection_info(settings);
                         let of = SentinelServerType::Master;
-                        SentinelClient::build(sentinels, master.to_owned(), Some(settings), of)
+                        SentinelClient::build(sentinels, master, Some(settings), of)
                     }
                 };
                 client.map(Self::Sentinel).map_err(|error| wrong(&error.to_string()))

@@ -246,7 +246,7 @@ settings! {
         /// Turns away who shows no client certificate, on the ports for clients. Metrics and tail ask for none.
         require_client_certificate: bool = "false";
         /// The authorities that this process believes when it calls processors and Redis (`rediss://`), PEM; and, besides the
-        /// system's, when it calls the object store. Default: the system's.
+        /// system's, when it calls the object store. Read at the start only. Default: the system's.
         ca_file: Option<PathBuf> = "";
         /// Says that TLS is done before it gets here: by a proxy, a mesh, or a network that nobody else is on. Without it and without
         /// a certificate no port but those for metrics may be other than loopback.

@@ -4,5 +4,6 @@
 mod certs;
 mod clients;
 mod reload;
+mod roles;
 mod secured;
 mod servers;

@@ -87,21 +87,12 @@ impl Secured {
 
     /// `loglakectl` at the query port, by the name that is in the certificate.
     pub(crate) fn ctl(&self, tls: &[String], args: &[&str]) -> Said {
-        let url = format!("https://localhost:{}", self.dev.ports.query);
-        let tls = tls.iter().map(String::as_str);
-        run(
-            &programs::loglakectl(),
-            &["--url", &url].into_iter().chain(tls).chain(args.iter().copied()).collect::<Vec<_>>(),
-        )
+        ctl(self.dev.ports.query, tls, args)
     }
 
     /// Sends a file with one line, `message`, by gRPC.
     pub(crate) fn send(&self, server: &str, tls: &[String], message: &str) -> Said {
-        let file = self.certs.dir.join("sent.log");
-        std::fs::write(&file, format!("{message}\n")).unwrap();
-        let args = ["send", "--quiet", "--retry-for", "1s", "--service", "shop", "--server", server];
-        let tls = tls.iter().map(String::as_str);
-        run(&programs::agent(), &args.into_iter().chain(tls).chain([file.to_str().unwrap()]).collect::<Vec<_>>())
+        send(&self.certs, server, tls, message)
     }
 
     pub(crate) fn grpc_url(&self) -> String {
@@ -110,9 +101,7 @@ impl Secured {
 
     /// The value of a metric's series that begins with `name`, at the metrics port `at`.
     pub(crate) fn metric(&self, at: usize, name: &str) -> f64 {
-        let text = https(self.dev.ports.metrics[at], &self.certs.path("ca.pem"), None, &get("/metrics")).unwrap();
-        let line = text.lines().find(|line| line.starts_with(name));
-        line.and_then(|line| line.rsplit_once(' ')?.1.parse().ok()).unwrap_or_else(|| panic!("no {name}: {text}"))
+        metric(self.dev.ports.metrics[at], &self.certs, name)
     }
 
     /// Waits until `is_so`.
@@ -123,6 +112,30 @@ impl Secured {
             std::thread::sleep(Duration::from_millis(100));
         }
     }
+}
+
+/// `loglakectl` at the query port `port`, by the name that is in the certificate.
+pub(crate) fn ctl(port: u16, tls: &[String], args: &[&str]) -> Said {
+    let url = format!("https://localhost:{port}");
+    let tls = tls.iter().map(String::as_str);
+    let args: Vec<_> = ["--url", &url].into_iter().chain(tls).chain(args.iter().copied()).collect();
+    run(&programs::loglakectl(), &args)
+}
+
+/// Sends a file with one line, `message`, by gRPC.
+pub(crate) fn send(certs: &Certs, server: &str, tls: &[String], message: &str) -> Said {
+    let file = certs.dir.join("sent.log");
+    std::fs::write(&file, format!("{message}\n")).unwrap();
+    let args = ["send", "--quiet", "--retry-for", "1s", "--service", "shop", "--server", server];
+    let tls = tls.iter().map(String::as_str);
+    run(&programs::agent(), &args.into_iter().chain(tls).chain([file.to_str().unwrap()]).collect::<Vec<_>>())
+}
+
+/// The value of a metric's series that begins with `name`, at the metrics port `port`.
+pub(crate) fn metric(port: u16, certs: &Certs, name: &str) -> f64 {
+    let text = https(port, &certs.path("ca.pem"), None, &get("/metrics")).unwrap();
+    let line = text.lines().find(|line| line.starts_with(name));
+    line.and_then(|line| line.rsplit_once(' ')?.1.parse().ok()).unwrap_or_else(|| panic!("no {name}: {text}"))
 }
 
 /// A request for `path`, whose answer ends the connection.
