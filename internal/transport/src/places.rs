@@ -166,7 +166,10 @@ impl Place {
 
 impl Drop for Place {
     fn drop(&mut self) {
-        if let Some(number) = self.shared.use_of.lock().number {
+        let of = self.shared.use_of.lock();
+        // A request may end after its connection: it must not make an idle one of it again.
+        self.shared.needed.cancel();
+        if let Some(number) = of.number {
             self.shared.all.state.lock().idle.remove(&number);
         }
     }
@@ -293,6 +296,10 @@ mod tests {
         for _ in 0..10 {
             let place = places.take().await;
             drop(place.work());
+            // One that outlives its connection.
+            let work = place.work();
+            drop(place);
+            drop(work);
         }
         assert_eq!(displaced(&places), 0);
         assert!(places.0.state.lock().idle.is_empty());

@@ -1,6 +1,7 @@
 use std::io::{Read as _, Write as _};
 use std::net::TcpStream;
 use std::process::{Command, Stdio};
+use std::time::Instant;
 
 use loglake_integration::ctl::{configured, rows};
 
@@ -116,6 +117,20 @@ fn what_is_not_secured_enough_is_refused() {
     let said = secured.ctl(&known[2..], &["query"]);
     assert!(said.code == 1, "{said:?}");
     assert_ne!(secured.send(&secured.dev.ports.grpc_url(), &[], "m").code, 0);
+}
+
+#[test]
+fn silent_connections_do_not_keep_others_from_shaking_hands() {
+    let folder = tempfile::tempdir().unwrap();
+    let secured = Secured::start(folder.path(), &[]);
+    let port = secured.dev.ports.query;
+    // More than may shake hands at a time; a handshake has ten seconds.
+    let silent: Vec<TcpStream> = (0..400).map(|_| TcpStream::connect(("127.0.0.1", port)).unwrap()).collect();
+    let began = Instant::now();
+    let answer = https(port, &secured.certs.path("ca.pem"), None, &get("/health")).unwrap();
+    assert!(answer.starts_with("HTTP/1.1 200"), "{answer}");
+    assert!(secured.metric(2, "loglake_query_displaced_connections_total") > 100.0, "after {:?}", began.elapsed());
+    drop(silent);
 }
 
 /// What `openssl s_client` says of a connection to `port`; the server's certificate is checked against the authority's.
