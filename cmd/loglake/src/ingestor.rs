@@ -11,7 +11,7 @@ use tracing::info;
 use crate::cli::RoleArgs;
 use crate::roles::Roles;
 use crate::start::{self, Start, explained};
-use crate::{parts, registry, token};
+use crate::{oidc, parts, registry, token};
 
 /// `loglake ingestor`.
 pub(crate) fn main(args: RoleArgs) -> anyhow::Result<()> {
@@ -26,12 +26,13 @@ async fn run(start: Start) -> anyhow::Result<()> {
     let broker = parts::kafka(config, "ingestor").await?;
     let topic = parts::topic(&*broker).await?;
     // It needs no store but for this; without one only the configuration's tokens are known.
-    let (tenants, auth) = if config.store.bucket.is_some() && !config.auth.is_open() {
+    let (tenants, auth) = if config.store.bucket.is_some() && !config.is_open() {
         let (tenants, auth) = registry::open_later(&start).await?;
         (Some(tenants), auth)
     } else {
         (None, Arc::new(token::authenticator(config)?))
     };
+    let people = Arc::clone(&auth);
     let parts = loglake_ingest::Parts {
         producer: broker.clone(),
         partitions: topic.partitions,
@@ -51,6 +52,7 @@ async fn run(start: Start) -> anyhow::Result<()> {
     if let Some(tenants) = tenants {
         roles.start("tenants", |stop| registry::follow(tenants, config.auth.refresh, stop));
     }
+    roles.start("issuer", |stop| oidc::follow(people, config.clone(), stop));
     roles.start("ingestor", |stop| ingestor.run(stop));
     start.until_ready().await;
     roles.run(config.grace).await

@@ -16,6 +16,7 @@ mod health;
 mod ingestor;
 mod ledger;
 mod memory;
+mod oidc;
 mod parts;
 mod processor;
 mod query;

@@ -1,12 +1,16 @@
 use std::io::Write as _;
+use std::sync::Arc;
 
 use anyhow::Context as _;
-use loglake_auth::{Authenticator, CertificateConfig, Scope, TokenConfig, certificates_from, new_token, tokens_from};
+use loglake_auth::{
+    Authenticator, CertificateConfig, Oidc, Scope, TokenConfig, certificates_from, new_token, tokens_from,
+};
 use loglake_model::{Fault, TenantName, Timestamp};
 use loglake_service::config::Place;
 use loglake_service::{Config, Problem, Problems};
 
 use crate::cli::TokenCommand;
+use crate::oidc;
 
 /// `loglake token new`.
 pub(crate) fn main(command: TokenCommand) -> anyhow::Result<()> {
@@ -44,7 +48,7 @@ pub(crate) fn main(command: TokenCommand) -> anyhow::Result<()> {
 /// Who may do what, as the configuration says. All faults of all rows are told at once.
 pub(crate) fn authenticator(config: &Config) -> Result<Authenticator, Problems> {
     let rows = &config.auth.tokens;
-    if config.auth.is_open() {
+    if config.is_open() {
         return Ok(Authenticator::open());
     }
     let configs: Vec<TokenConfig> = rows
@@ -73,11 +77,21 @@ pub(crate) fn authenticator(config: &Config) -> Result<Authenticator, Problems> 
         }
     };
     let made = Authenticator::with_tokens(tokens).and_then(|made| made.with_certificates(certificates));
-    made.map_err(|error| {
+    let auth = made.map_err(|error| {
         let problem = |place: Place| Problem { place, key: "auth".to_owned(), message: error.to_string() };
         let first = rows.first().map(|row| &row.place).or(certificate_rows.first().map(|row| &row.place));
         Problems(vec![problem(first.cloned().unwrap_or(Place::Default))])
-    })
+    })?;
+    let Some(settings) = oidc::settings(config) else { return Ok(auth) };
+    let oidc = Oidc::new(&settings).map_err(|faults| {
+        let problem = |fault: Fault| Problem {
+            place: Place::Default,
+            key: format!("oidc.{}", fault.field),
+            message: fault.message,
+        };
+        Problems(faults.into_iter().map(problem).collect())
+    })?;
+    Ok(auth.with_oidc(Arc::new(oidc)))
 }
 
 /// The faults of rows as problems. Their fields are like `auth.tokens[2].sha256`: the row says in which line.

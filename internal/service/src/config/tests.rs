@@ -246,7 +246,7 @@ fn what_of_tls_does_not_go_together_is_told() {
     ];
     let with = |more: &[(&str, &str)]| from_environment(Role::Dev, &[&files[..], &[rows], more].concat()).unwrap();
     let config = with(&[]);
-    assert_eq!((&*config.auth.certificates[0].san, config.auth.is_open()), ("spiffe://a/b", false));
+    assert_eq!((&*config.auth.certificates[0].san, config.is_open()), ("spiffe://a/b", false));
     // Nobody vouches for loopback, unless it is said who.
     assert_eq!(config.processor.tail_advertise.unwrap().url(), "http://p1:50053");
     for vouched in [("LOGLAKE_TLS_CA_FILE", "ca"), ("LOGLAKE_PROCESSOR_TAIL_LISTEN", "10.0.0.1:50053")] {
