@@ -4,7 +4,7 @@ use std::time::Duration;
 use clap::{Args as ClapArgs, Parser, Subcommand};
 use loglake_agent::generate::{Bursts, LevelWeights, Plan, Services, Settings};
 use loglake_agent::send::{Format, Source};
-use loglake_agent::{Options, Target, Token, parse_duration};
+use loglake_agent::{Options, Target, TlsFiles, Token, parse_duration};
 use loglake_model::Timestamp;
 
 /// Ships logs to Loglake over gRPC, and makes realistic ones up for tests.
@@ -164,6 +164,15 @@ pub(crate) struct DeliveryArgs {
     /// A file that holds the token and nothing else [default: the environment's LOGLAKE_TOKEN, if any].
     #[arg(long, value_name = "FILE")]
     token_file: Option<PathBuf>,
+    /// A PEM file of the authorities that an https:// server's certificate may come from [default: the system's].
+    #[arg(long, value_name = "FILE")]
+    ca_file: Option<PathBuf>,
+    /// A PEM file with a client certificate, for a server that asks for one; it stands for a token there.
+    #[arg(long, value_name = "FILE", requires = "key_file")]
+    certificate_file: Option<PathBuf>,
+    /// A PEM file with its private key.
+    #[arg(long, value_name = "FILE", requires = "certificate_file")]
+    key_file: Option<PathBuf>,
     /// The tenant, on a server without tokens; elsewhere it must be the token's.
     #[arg(long)]
     tenant: Option<String>,
@@ -197,7 +206,9 @@ impl DeliveryArgs {
                 std::env::var("LOGLAKE_TOKEN").ok().filter(|text| !text.trim().is_empty()).map(|text| Token::new(&text))
             }
         };
-        Target::new(&self.server.join(","), token.as_ref(), self.tenant.as_deref())
+        let identity = self.certificate_file.clone().zip(self.key_file.clone());
+        let tls = TlsFiles { ca: self.ca_file.clone(), identity };
+        Target::new(&self.server.join(","), &tls, token.as_ref(), self.tenant.as_deref())
     }
 
     pub(crate) fn options(&self) -> Options {

@@ -19,7 +19,7 @@ pub mod send;
 mod text;
 
 pub use batch::{Batch, BatchBuilder, Sink};
-pub use deliver::{Options, Outcome, Refusal, Tally, Target, Token, deliver};
+pub use deliver::{Options, Outcome, Refusal, Tally, Target, TlsFiles, Token, deliver};
 pub use dice::Dice;
 pub use duration::parse_duration;
 pub use level_word::first_level;

@@ -7,7 +7,7 @@ use std::net::SocketAddr;
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
-use loglake_agent::{Options, Outcome, Sink, Tally, Target, Token, deliver, generate};
+use loglake_agent::{Options, Outcome, Sink, Tally, Target, TlsFiles, Token, deliver, generate};
 use loglake_api::ingest::v1::ingest_service_server::{IngestService, IngestServiceServer};
 use loglake_api::ingest::v1::{
     Batch, BatchResult, IngestRequest, IngestResponse, LogRecord, Opened, RecordError, ingest_request, ingest_response,
@@ -193,7 +193,7 @@ async fn send(address: SocketAddr, count: usize, options: Options) -> (Outcome, 
 }
 
 async fn send_to(servers: &str, count: usize, options: Options) -> (Outcome, Arc<Tally>) {
-    let target = Target::new(servers, Some(&Token::new("ll_a_b")), Some("tenant-1")).unwrap();
+    let target = Target::new(servers, &TlsFiles::default(), Some(&Token::new("ll_a_b")), Some("tenant-1")).unwrap();
     let tally = Arc::new(Tally::default());
     let (sender, batches) = mpsc::channel(2);
     let mut sink = Sink::new(sender, 10, 1 << 20, Duration::from_secs(1));
@@ -289,7 +289,7 @@ async fn a_session_that_is_over_is_replaced_and_doubt_is_counted() {
 async fn a_session_is_renewed_before_it_ends_with_nothing_under_way() {
     let mut server = Server::new(&[]);
     (server.keeps_sessions, server.session_seconds) = (true, 1);
-    let target = Target::new(&format!("http://{}", server.start().await), None, None).unwrap();
+    let target = Target::new(&format!("http://{}", server.start().await), &TlsFiles::default(), None, None).unwrap();
     let tally = Arc::new(Tally::default());
     let (sender, batches) = mpsc::channel(2);
     let mut sink = Sink::new(sender, 1, 1 << 20, Duration::from_secs(1));
@@ -363,7 +363,7 @@ async fn the_bound_of_bytes_in_flight_is_kept() {
 async fn generated_records_are_delivered() {
     let server = Server::new(&[]);
     let address = server.start().await;
-    let target = Target::new(&format!("http://{address}"), None, None).unwrap();
+    let target = Target::new(&format!("http://{address}"), &TlsFiles::default(), None, None).unwrap();
     let plan = generate::Plan {
         settings: generate::Settings::default(),
         rate: None,

@@ -10,6 +10,7 @@ pub(crate) struct Banner<'a> {
     pub(crate) query: SocketAddr,
     pub(crate) metrics: [SocketAddr; 3],
     pub(crate) is_open: bool,
+    pub(crate) is_secured: bool,
 }
 
 impl Banner<'_> {
@@ -27,24 +28,25 @@ impl Banner<'_> {
         let [ingestor, processor, queries] = self.metrics;
         let data = self.data.display();
         let credential = if self.is_open { "" } else { " \\\n      -H \"Authorization: Bearer $LOGLAKE_TOKEN\"" };
+        let (scheme, authority) = if self.is_secured { ("https", " --cacert ca.pem") } else { ("http", "") };
         let mode = if self.is_open { "open: no tokens are set, loopback only" } else { "closed: a token is needed" };
         format!(
             "
   loglake {version} is up
 
-    query     http://{query}           POST /v1/query, GET /v1/services
-    ingest    http://{http}           POST /v1/ingest (NDJSON or JSON)
+    query     {scheme}://{query}           POST /v1/query, GET /v1/services
+    ingest    {scheme}://{http}           POST /v1/ingest (NDJSON or JSON)
     grpc      {grpc}                  loglake.ingest.v1.IngestService, with reflection
-    metrics   http://{ingestor}/metrics   (ingestor; {processor} processor, {queries} query)
+    metrics   {scheme}://{ingestor}/metrics   (ingestor; {processor} processor, {queries} query)
     data      {data}
     access    {mode}
 
   Try it:
 
-    curl -s http://{http}/v1/ingest -H 'Content-Type: application/x-ndjson'{credential} \\
+    curl -s{authority} {scheme}://{http}/v1/ingest -H 'Content-Type: application/x-ndjson'{credential} \\
       -d '{{\"service\":\"shop\",\"level\":\"error\",\"message\":\"payment timeout\"}}'
 
-    curl -s http://{query}/v1/query -H 'Content-Type: application/json'{credential} \\
+    curl -s{authority} {scheme}://{query}/v1/query -H 'Content-Type: application/json'{credential} \\
       -d '{{\"contains\":\"timeout\"}}'
 
   Stop it with Ctrl-C; what was acknowledged stays.

@@ -13,6 +13,7 @@ Examples:
   KAFKA_BROKERS=kafka:9092 loglake ingestor      one role, on real servers
   loglake config show --role processor           every key, its value, and where it was set
   loglake token new --tenant acme --scopes ingest,query
+  loglake certs dev                              certificates to try TLS with
   loglake health --role query                    can it serve? (the health-check of a container)
   loglake admin fsck                             is what is stored whole?
 
@@ -49,6 +50,9 @@ pub(crate) enum Command {
     /// Makes API tokens.
     #[command(subcommand)]
     Token(TokenCommand),
+    /// Makes certificates to try TLS with.
+    #[command(subcommand)]
+    Certs(CertsCommand),
     /// Checks and mends what is stored.
     #[command(subcommand)]
     Admin(AdminCommand),
@@ -76,7 +80,8 @@ pub(crate) struct DevArgs {
 const HEALTH: &str = "\
 Asks `/ready` on the metrics' port of each role that the configuration names: of one with
 --role, else of all that listen here. It takes the same file, environment and --set as the
-role, so give it what you gave the role; a wildcard address is asked by loopback.
+role, so give it what you gave the role; a wildcard address is asked by loopback. Where TLS is
+on it is spoken, and whoever's certificate is taken, as a probe of Kubernetes does.
 
 Exits with 0 when every role that answers can serve, 1 when one cannot or none answers, 64
 when the command line or the configuration is wrong.
@@ -162,6 +167,25 @@ pub(crate) struct TokenArgs {
     /// The token's public name, 1 to 64 of A-Z a-z 0-9 -; without this a random one.
     #[arg(long)]
     pub(crate) id: Option<String>,
+}
+
+#[derive(Debug, Subcommand)]
+pub(crate) enum CertsCommand {
+    /// Makes an authority, a server's certificate for this machine and a client's for a tenant, and prints what to do with them.
+    Dev(CertsArgs),
+}
+
+#[derive(Args, Debug)]
+pub(crate) struct CertsArgs {
+    /// The folder that they go to; what is there is not written over.
+    #[arg(long, value_name = "DIR", default_value = "certs")]
+    pub(crate) out: PathBuf,
+    /// A name or address of the server beside localhost, 127.0.0.1 and ::1; may be given several times.
+    #[arg(long, value_name = "NAME")]
+    pub(crate) name: Vec<String>,
+    /// The tenant for whom the client's certificate speaks.
+    #[arg(long, default_value = "default")]
+    pub(crate) tenant: String,
 }
 
 impl From<RoleArgs> for Sources {

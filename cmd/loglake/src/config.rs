@@ -13,6 +13,8 @@ pub(crate) fn main(command: ConfigCommand) -> anyhow::Result<()> {
     let role = Role::from(args.role);
     let (config, shown) = load(role, &Sources::from(args.common))?;
     crate::token::authenticator(&config)?;
+    loglake_service::tls(&config)?;
+    loglake_service::trust(&config)?;
     let mut out = std::io::stdout().lock();
     if !is_show {
         writeln!(out, "the configuration of `loglake {}` is sound", role.as_str())?;

@@ -78,6 +78,7 @@ async fn run(mut start: Start) -> anyhow::Result<()> {
     };
     let processor = loglake_process::Processor::bind(processor::settings(config), processor).await;
     let processor = explained(processor, &processor::listeners(config))?;
+    let processor = processor.with_tls(start.tls.clone().filter(|_| config.is_tail_secured()));
     let query = loglake_query::Parts {
         reader: log.clone(),
         store: store.clone(),
@@ -93,6 +94,7 @@ async fn run(mut start: Start) -> anyhow::Result<()> {
     };
     let query =
         explained(loglake_query::QueryService::bind(query::settings(config), query).await, &query::listeners(config))?;
+    let query = query.with_tls(start.tls.clone()).trusting(start.trust.clone());
     let ingestor = loglake_ingest::Parts {
         producer: log.clone(),
         partitions: topic.partitions,
@@ -104,6 +106,7 @@ async fn run(mut start: Start) -> anyhow::Result<()> {
     };
     let ingestor = loglake_ingest::Ingestor::bind(ingestor::settings(config), ingestor).await;
     let ingestor = explained(ingestor, &ingestor::listeners(config))?;
+    let ingestor = ingestor.with_tls(start.tls.clone());
 
     info!(
         query = %query.addr(), grpc = %ingestor.grpc_addr(), http = %ingestor.http_addr(), tail = %processor.tail_addr(),
@@ -116,8 +119,10 @@ async fn run(mut start: Start) -> anyhow::Result<()> {
         query: query.addr(),
         metrics: [metrics[0].address(), metrics[1].address(), metrics[2].address()],
         is_open: auth.is_open(),
+        is_secured: start.tls.is_some(),
     };
     let mut roles = Roles::new(start.shutdown.clone());
+    start.watch(&mut roles);
     for server in metrics {
         roles.start("metrics", |stop| server.run(stop));
     }

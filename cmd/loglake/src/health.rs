@@ -1,6 +1,8 @@
 //! `loglake health`: asks a role on this machine whether it can serve. It stands in for curl where an image has no shell.
 
-use std::io::{self, Read as _, Write as _};
+mod unverified;
+
+use std::io::{self, Read, Write};
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr, TcpStream};
 use std::process::ExitCode;
 use std::time::Duration;
@@ -23,7 +25,7 @@ pub(crate) fn main(args: HealthArgs) -> ExitCode {
     let (path, timeout) = (if args.live { "/health" } else { "/ready" }, Duration::from_secs(args.timeout));
     let asked: Vec<_> = places(args.role, &config)
         .into_iter()
-        .map(|(role, address)| (role, address, ask(address, path, timeout)))
+        .map(|(role, address)| (role, address, ask(address, config.tls.is_on(), path, timeout)))
         .collect();
     let must_all = args.role.is_some();
     for (role, address, answer) in &asked {
@@ -73,10 +75,14 @@ fn reachable(listens: SocketAddr) -> SocketAddr {
 }
 
 /// Gets `path`: whether the status was 200, and what stood in the answer.
-fn ask(address: SocketAddr, path: &str, timeout: Duration) -> io::Result<(bool, String)> {
-    let mut stream = TcpStream::connect_timeout(&address, timeout)?;
+fn ask(address: SocketAddr, is_secured: bool, path: &str, timeout: Duration) -> io::Result<(bool, String)> {
+    let stream = TcpStream::connect_timeout(&address, timeout)?;
     stream.set_read_timeout(Some(timeout))?;
     stream.set_write_timeout(Some(timeout))?;
+    if is_secured { get(unverified::secure(stream, address)?, address, path) } else { get(stream, address, path) }
+}
+
+fn get(mut stream: impl Read + Write, address: SocketAddr, path: &str) -> io::Result<(bool, String)> {
     stream.write_all(format!("GET {path} HTTP/1.0\r\nHost: {address}\r\n\r\n").as_bytes())?;
     let mut answer = Vec::new();
     stream.take(MAX_ANSWER_BYTES).read_to_end(&mut answer)?;

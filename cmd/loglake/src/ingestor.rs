@@ -41,9 +41,11 @@ async fn run(start: Start) -> anyhow::Result<()> {
         ready,
     };
     let ingestor = explained(loglake_ingest::Ingestor::bind(settings(config), parts).await, &listeners(config))?;
+    let ingestor = ingestor.with_tls(start.tls.clone());
     info!(grpc = %ingestor.grpc_addr(), http = %ingestor.http_addr(), metrics = %metrics.address(), "listening");
 
     let mut roles = Roles::new(start.shutdown.clone());
+    start.watch(&mut roles);
     roles.start("metrics", |stop| metrics.run(stop));
     doors.start(config, &mut roles, broker, topic.partitions, Arc::clone(&start.clock));
     roles.start("ingestor", |stop| ingestor.run(stop));

@@ -5,6 +5,7 @@
 
 mod admin;
 mod banner;
+mod certs;
 mod cli;
 mod config;
 mod data_folder;
@@ -47,6 +48,7 @@ fn main() -> ExitCode {
         Command::Query(of) => query::main(of),
         Command::Health(of) => return health::main(of),
         Command::Config(of) => config::main(of),
+        Command::Certs(of) => certs::main(of),
         Command::Token(of) => token::main(of),
         Command::Admin(of) => return admin::main(of),
     };

@@ -31,7 +31,7 @@ pub(crate) async fn connect(start: &Start, role: &str) -> anyhow::Result<Parts> 
     let incarnation =
         loglake_commit::incarnation(&*store, cluster, &topic.id, topic.partitions, &*start.clock, accepts_new).await?;
     let addr = config.index.addr.as_ref().context("index.addr is not set")?;
-    let index = RedisIndex::connect(redis::Config::new(addr.url(), cluster, incarnation)).await;
+    let index = RedisIndex::connect(index_settings(config, addr.url(), incarnation)?).await;
     let index = Arc::new(index.with_context(|| format!("Redis (index.addr) at {addr:?}"))?);
     info!(incarnation, topic = topic.id, partitions = topic.partitions, "connected");
     Ok(Parts { broker, store, index, incarnation })
@@ -75,6 +75,12 @@ fn retrying(store: S3Store) -> Arc<dyn ObjectStore> {
     Arc::new(Retrying::new(store, Backoff::default(), rand::random()))
 }
 
+/// How the index in Redis is reached.
+pub(crate) fn index_settings(config: &Config, addr: &str, incarnation: u32) -> anyhow::Result<redis::Config> {
+    let authorities = loglake_service::trust(config)?.pem().map(<[u8]>::to_vec);
+    Ok(redis::Config { authorities, ..redis::Config::new(addr, config.cluster.as_str(), incarnation) })
+}
+
 /// Where the store is, for people.
 fn place(config: &Config) -> String {
     format!("object store (store.endpoint) at {}", config.store.endpoint.as_deref().unwrap_or("Amazon S3"))
@@ -87,6 +93,7 @@ async fn bucket(config: &Config, create_bucket: bool) -> anyhow::Result<S3Store>
         region: of.region.clone(),
         path_style: of.path_style,
         create_bucket,
+        authorities: loglake_service::trust(config)?.pem().map(<[u8]>::to_vec),
         ..s3::Config::new(of.bucket.as_deref().context("store.bucket is not set")?)
     };
     S3Store::connect(settings).await.with_context(|| place(config))

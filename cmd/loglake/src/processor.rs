@@ -38,9 +38,11 @@ async fn run(start: Start) -> anyhow::Result<()> {
         ready,
     };
     let processor = explained(loglake_process::Processor::bind(settings(config), parts).await, &listeners(config))?;
+    let processor = processor.with_tls(start.tls.clone().filter(|_| config.is_tail_secured()));
     info!(tail = %processor.tail_addr(), metrics = %metrics.address(), incarnation, "listening");
 
     let mut roles = Roles::new(start.shutdown.clone());
+    start.watch(&mut roles);
     roles.start("metrics", |stop| metrics.run(stop));
     roles.start("processor", |stop| processor.run(stop));
     start.until_ready().await;
@@ -59,7 +61,7 @@ pub(crate) fn settings(config: &Config) -> loglake_process::Config {
     loglake_process::Config {
         cluster: config.cluster.as_str().to_owned(),
         tail_listen: of.tail_listen,
-        tail_advertise: of.tail_advertise.as_ref().map(|address| address.url().to_owned()),
+        tail_advertise: (of.tail_advertise.is_some() || config.is_tail_secured()).then(|| tail_url(config)),
         flush_bytes: of.flush_bytes.0,
         flush_interval: of.flush_interval,
         memory_bytes: of.memory_bytes.0,
@@ -78,6 +80,13 @@ pub(crate) fn settings(config: &Config) -> loglake_process::Config {
         truncation_grace: TRUNCATION_GRACE,
         metric_tenants: config.metrics.tenant_labels(),
     }
+}
+
+/// Where the others reach the tail service.
+pub(crate) fn tail_url(config: &Config) -> String {
+    let scheme = if config.is_tail_secured() { "https" } else { "http" };
+    let advertised = config.processor.tail_advertise.as_ref().map(|address| address.url().to_owned());
+    advertised.unwrap_or_else(|| format!("{scheme}://{}", config.processor.tail_listen))
 }
 
 /// Where its metrics are, with their key.

@@ -42,9 +42,11 @@ async fn run(start: Start) -> anyhow::Result<()> {
         ready,
     };
     let query = explained(loglake_query::QueryService::bind(settings(config), parts).await, &listeners(config))?;
+    let query = query.with_tls(start.tls.clone()).trusting(start.trust.clone());
     info!(query = %query.addr(), metrics = %metrics.address(), incarnation, "listening");
 
     let mut roles = Roles::new(start.shutdown.clone());
+    start.watch(&mut roles);
     roles.start("metrics", |stop| metrics.run(stop));
     doors.start(config, &mut roles, broker, partitions, start.clock.clone());
     roles.start("query", |stop| query.run(stop));

@@ -10,10 +10,13 @@ use loglake_auth::keys::ClusterSecret;
 use loglake_model::{Clock, Readiness, SystemClock};
 use loglake_service::{
     Config, Listener, MetricsServer, Role, Shutdown, Sources, load, name_the_listener, register_process_metrics,
-    telemetry,
+    register_tls_metrics, telemetry,
 };
+use loglake_transport::{Tls, Trust};
 use prometheus::Registry;
 use tracing::info;
+
+use crate::roles::Roles;
 
 /// How often the roles are looked at until they are ready.
 const READY_POLL: Duration = Duration::from_millis(10);
@@ -23,6 +26,10 @@ pub(crate) struct Start {
     pub(crate) config: Config,
     pub(crate) clock: Arc<dyn Clock>,
     pub(crate) readiness: Readiness,
+    /// Secures the listeners, where there is a certificate.
+    pub(crate) tls: Option<Tls>,
+    /// Whom to believe when others are called.
+    pub(crate) trust: Trust,
     pub(crate) shutdown: Shutdown,
 }
 
@@ -34,13 +41,14 @@ where
     let (config, _) = load(role, sources)?;
     // A wrong row is told before anything else is tried.
     crate::token::authenticator(&config)?;
+    let (tls, trust) = (loglake_service::tls(&config)?, loglake_service::trust(&config)?);
     telemetry::start(&config.log_level, config.log_format.unwrap_or_else(|| telemetry::default_format(role)))?;
     let runtime = tokio::runtime::Builder::new_multi_thread().enable_all().build().context("runtime")?;
     let done = runtime.block_on(async {
         let shutdown = Shutdown::on_signals()?;
         info!(role = role.as_str(), version = env!("CARGO_PKG_VERSION"), cluster = config.cluster.as_str(), "starting");
         let clock = Arc::new(SystemClock);
-        run(Start { config, clock, readiness: Readiness::default(), shutdown }).await
+        run(Start { config, clock, readiness: Readiness::default(), tls, trust, shutdown }).await
     });
     // A blocking call that hangs on a dead disk or server must not hold the process past its grace.
     runtime.shutdown_background();
@@ -79,8 +87,19 @@ impl Start {
     ) -> anyhow::Result<MetricsServer> {
         let version = env!("CARGO_PKG_VERSION");
         register_process_metrics(registry, role.as_str(), version, self.readiness.clone()).context("metrics")?;
+        if let Some(tls) = &self.tls {
+            register_tls_metrics(registry, tls).context("metrics")?;
+        }
         let server = MetricsServer::bind(key, address, registry.clone(), self.readiness.clone()).await;
-        explained(server, &[Listener { key, address }])
+        Ok(explained(server, &[Listener { key, address }])?.with_tls(self.tls.clone()))
+    }
+
+    /// Starts what every process has beside its roles: the certificate is read anew when its files change.
+    pub(crate) fn watch(&self, roles: &mut Roles) {
+        if let Some(tls) = self.tls.clone() {
+            let clock = Arc::clone(&self.clock);
+            roles.start("certificate", |stop| loglake_service::watch(tls, clock, stop));
+        }
     }
 }
 

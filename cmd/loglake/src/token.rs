@@ -2,7 +2,9 @@ use std::io::Write as _;
 use std::sync::Arc;
 
 use anyhow::Context as _;
-use loglake_auth::{Authenticator, Oidc, Scope, TokenConfig, new_token, tokens_from};
+use loglake_auth::{
+    Authenticator, CertificateConfig, Oidc, Scope, TokenConfig, certificates_from, new_token, tokens_from,
+};
 use loglake_model::{Fault, TenantName, Timestamp};
 use loglake_service::config::Place;
 use loglake_service::{Config, Problem, Problems};
@@ -59,22 +61,26 @@ pub(crate) fn authenticator(config: &Config) -> Result<Authenticator, Problems> 
             expires: row.expires.clone(),
         })
         .collect();
-    let tokens = tokens_from(&configs).map_err(|faults| {
-        Problems(
-            faults
-                .into_iter()
-                .map(|fault| {
-                    // `auth.tokens[2].sha256`: the row says in which line.
-                    let row = fault.field.split(['[', ']']).nth(1).and_then(|at| at.parse::<usize>().ok());
-                    let place = row.and_then(|at| rows.get(at)).map_or(Place::Default, |row| row.place.clone());
-                    Problem { place, key: fault.field, message: fault.message }
-                })
-                .collect(),
-        )
-    })?;
-    let auth = Authenticator::with_tokens(tokens).map_err(|error| {
-        let (place, key) = (rows[0].place.clone(), "auth.tokens".to_owned());
-        Problems(vec![Problem { place, key, message: error.to_string() }])
+    let tokens = tokens_from(&configs).map_err(|faults| placed(faults, |at| rows.get(at).map(|row| &row.place)));
+    let certificate_rows = &config.auth.certificates;
+    let configs: Vec<CertificateConfig> = certificate_rows
+        .iter()
+        .map(|row| CertificateConfig { san: row.san.clone(), tenant: row.tenant.clone(), scopes: row.scopes.clone() })
+        .collect();
+    let certificates = certificates_from(&configs)
+        .map_err(|faults| placed(faults, |at| certificate_rows.get(at).map(|row| &row.place)));
+    let (tokens, certificates) = match (tokens, certificates) {
+        (Ok(tokens), Ok(certificates)) => (tokens, certificates),
+        (tokens, certificates) => {
+            let faults = [tokens.err(), certificates.err()].into_iter().flatten();
+            return Err(Problems(faults.flat_map(|problems| problems.0).collect()));
+        }
+    };
+    let made = Authenticator::with_tokens(tokens).and_then(|made| made.with_certificates(certificates));
+    let auth = made.map_err(|error| {
+        let problem = |place: Place| Problem { place, key: "auth".to_owned(), message: error.to_string() };
+        let first = rows.first().map(|row| &row.place).or(certificate_rows.first().map(|row| &row.place));
+        Problems(vec![problem(first.cloned().unwrap_or(Place::Default))])
     })?;
     let Some(settings) = oidc::settings(config) else { return Ok(auth) };
     let oidc = Oidc::new(&settings).map_err(|faults| {
@@ -86,6 +92,16 @@ pub(crate) fn authenticator(config: &Config) -> Result<Authenticator, Problems> 
         Problems(faults.into_iter().map(problem).collect())
     })?;
     Ok(auth.with_oidc(Arc::new(oidc)))
+}
+
+/// The faults of rows as problems. Their fields are like `auth.tokens[2].sha256`: the row says in which line.
+fn placed<'a>(faults: Vec<Fault>, place: impl Fn(usize) -> Option<&'a Place>) -> Problems {
+    let problem = |fault: Fault| {
+        let row = fault.field.split(['[', ']']).nth(1).and_then(|at| at.parse::<usize>().ok());
+        let place = row.and_then(&place).cloned().unwrap_or(Place::Default);
+        Problem { place, key: fault.field, message: fault.message }
+    };
+    Problems(faults.into_iter().map(problem).collect())
 }
 
 #[cfg(test)]

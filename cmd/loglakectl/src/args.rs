@@ -42,6 +42,12 @@ pub(crate) struct ServerArgs {
     /// A PEM file of the authorities that the server's certificate may come from [default: the system's].
     #[arg(long, value_name = "FILE", global = true)]
     pub(crate) ca_file: Option<PathBuf>,
+    /// A PEM file with a client certificate, for a server that asks for one; it stands for a token there.
+    #[arg(long, value_name = "FILE", global = true, requires = "key_file")]
+    pub(crate) certificate_file: Option<PathBuf>,
+    /// A PEM file with its private key.
+    #[arg(long, value_name = "FILE", global = true, requires = "certificate_file")]
+    pub(crate) key_file: Option<PathBuf>,
     /// The tenant; on a server with credentials it must be the credential's, but for operators.
     #[arg(long, global = true)]
     pub(crate) tenant: Option<String>,

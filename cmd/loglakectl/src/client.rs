@@ -12,8 +12,8 @@ use hyper_util::client::legacy::Client as Http;
 use hyper_util::client::legacy::connect::HttpConnector;
 use hyper_util::rt::TokioExecutor;
 use loglake_api::ErrorBody;
-use rustls::pki_types::CertificateDer;
 use rustls::pki_types::pem::PemObject as _;
+use rustls::pki_types::{CertificateDer, PrivateKeyDer};
 use serde_json::Value;
 
 use crate::args::ServerArgs;
@@ -65,7 +65,7 @@ impl Client {
         let mut connector = HttpConnector::new();
         connector.enforce_http(false);
         connector.set_connect_timeout(Some(Duration::from_secs(10)));
-        let https = HttpsConnectorBuilder::new().with_tls_config(tls(args.ca_file.as_deref())?);
+        let https = HttpsConnectorBuilder::new().with_tls_config(tls(args)?);
         let connector = https.https_or_http().enable_http1().wrap_connector(connector);
         let http = Http::builder(TokioExecutor::new()).build(connector);
         Ok(Self { http, base: args.url.trim_end_matches('/').to_owned(), authorization, tenant })
@@ -151,10 +151,10 @@ fn is_loopback(host: &str) -> bool {
     host == "localhost" || host.parse::<std::net::IpAddr>().is_ok_and(|address| address.is_loopback())
 }
 
-/// Whom to trust: the authorities of `file`, or the system's.
-fn tls(file: Option<&Path>) -> anyhow::Result<rustls::ClientConfig> {
+/// Whom to trust: the authorities of `--ca-file`, or the system's; and what to show a server that asks.
+fn tls(args: &ServerArgs) -> anyhow::Result<rustls::ClientConfig> {
     let mut roots = rustls::RootCertStore::empty();
-    match file {
+    match args.ca_file.as_deref() {
         Some(path) => {
             let place = || format!("--ca-file {}", path.display());
             for certificate in CertificateDer::pem_file_iter(path).with_context(place)? {
@@ -173,5 +173,25 @@ fn tls(file: Option<&Path>) -> anyhow::Result<rustls::ClientConfig> {
     let provider = std::sync::Arc::new(rustls::crypto::ring::default_provider());
     let config = rustls::ClientConfig::builder_with_provider(provider);
     let config = config.with_safe_default_protocol_versions().context("TLS")?;
-    Ok(config.with_root_certificates(roots).with_no_client_auth())
+    let config = config.with_root_certificates(roots);
+    let Some((certificate, key)) = args.certificate_file.as_deref().zip(args.key_file.as_deref()) else {
+        return Ok(config.with_no_client_auth());
+    };
+    config.with_client_auth_cert(chain(certificate)?, private_key(key)?).context("--certificate-file and --key-file")
+}
+
+fn chain(path: &Path) -> anyhow::Result<Vec<CertificateDer<'static>>> {
+    let place = || format!("--certificate-file {}", path.display());
+    let chain = CertificateDer::pem_file_iter(path).with_context(place)?.collect::<Result<Vec<_>, _>>();
+    let chain = chain.with_context(place)?;
+    if chain.is_empty() {
+        bail!("{} holds no certificate", place());
+    }
+    Ok(chain)
+}
+
+fn private_key(path: &Path) -> anyhow::Result<PrivateKeyDer<'static>> {
+    // What is wrong with it is not told: the text may repeat a part of it.
+    PrivateKeyDer::from_pem_file(path)
+        .map_err(|_| anyhow::anyhow!("--key-file {} holds no private key", path.display()))
 }

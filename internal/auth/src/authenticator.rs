@@ -2,19 +2,37 @@ use std::collections::HashMap;
 use std::sync::Arc;
 
 use http::HeaderMap;
-use loglake_model::TenantName;
+use loglake_model::{AuditEntry, Peer, TenantName};
 use subtle::ConstantTimeEq as _;
 use tracing::warn;
 
+use crate::certificate::{Certificate, Certificates};
 use crate::credential::{self, TENANT};
 use crate::registry::{LiveTenant, LiveToken};
 use crate::token::{self, Token};
-use crate::{Access, Audit, Caller, Error, Oidc, Registry};
+use crate::{Access, Audit, Caller, Deed, Error, Oidc, Registry, Scope};
+
+/// A request, as far as is asked who may make it.
+#[derive(Clone, Copy, Debug)]
+pub struct Asked<'a> {
+    /// Its headers, of HTTP or gRPC.
+    pub headers: &'a HeaderMap,
+    /// Who is at the other end of the connection, by a verified client certificate.
+    pub peer: Option<&'a Peer>,
+    /// What the table of calls asks for.
+    pub access: Access,
+    /// The call's method and path, for the audit log.
+    pub call: (&'a str, &'a str),
+    /// The request's id, for the audit log.
+    pub request_id: &'a str,
+}
 
 /// Whose requests are let in.
 #[derive(Debug)]
 pub struct Authenticator {
     mode: Mode,
+    /// Whose client certificates are let in.
+    certificates: Certificates,
     /// The tenants and tokens that can be changed while this runs.
     registry: Option<Arc<Registry>>,
     /// Who verifies the tokens that an issuer signed for people.
@@ -39,7 +57,13 @@ impl Authenticator {
     #[must_use]
     pub fn open() -> Self {
         let fallback = TenantName::parse(Self::DEFAULT_TENANT).expect("the name follows the rule");
-        Self { mode: Mode::Open { fallback }, registry: None, oidc: None, audit: Audit::off() }
+        Self {
+            mode: Mode::Open { fallback },
+            certificates: Certificates::default(),
+            registry: None,
+            oidc: None,
+            audit: Audit::off(),
+        }
     }
 
     /// Lets in who has one of `tokens`; nobody when there are none.
@@ -54,7 +78,21 @@ impl Authenticator {
                 return Err(Error::DuplicateId(former.token.id.clone()));
             }
         }
-        Ok(Self { mode: Mode::Tokens(by_id), registry: None, oidc: None, audit: Audit::off() })
+        Ok(Self {
+            mode: Mode::Tokens(by_id),
+            certificates: Certificates::default(),
+            registry: None,
+            oidc: None,
+            audit: Audit::off(),
+        })
+    }
+
+    /// Lets those in whose client certificate has one of these names, unless it is open anyway.
+    ///
+    /// # Errors
+    /// `Invalid` for a name that two of them have, or one without scopes.
+    pub fn with_certificates(self, certificates: Vec<Certificate>) -> Result<Self, Error> {
+        Ok(Self { certificates: Certificates::new(certificates)?, ..self })
     }
 
     /// Lets the tokens of `registry` in too, unless it is open anyway, and refuses those of suspended tenants.
@@ -93,47 +131,82 @@ impl Authenticator {
         matches!(self.mode, Mode::Open { .. })
     }
 
-    /// Says who makes the request with these `headers` (HTTP headers or gRPC metadata), if they may do what asks for `access`.
-    /// `None` where nothing is asked for.
+    /// Says who makes the request that `asked` tells of, if they may do what it asks for. `None` where nothing is asked for.
     ///
     /// The token comes from `Authorization: Bearer`, from the password of `Basic` or from `X-API-Key`; it is one of this
-    /// installation, or one that its issuer signed. `X-Scope-OrgID` may repeat the tenant; in open mode it chooses it, and
-    /// credentials are not looked at.
+    /// installation, or one that its issuer signed. Where no token is sent, a verified client certificate is the credential; a
+    /// token beside it decides alone, also when it is a wrong one. `X-Scope-OrgID` may repeat the tenant; in open mode it chooses
+    /// it, and credentials are not looked at. Who is refused is noted in the audit log.
     ///
     /// # Errors
     /// `Unauthenticated` without a valid credential (one text for all cases); `Forbidden` without the scope, for another
     /// tenant, or where nobody may; `Invalid` for what is no tenant's name.
-    pub fn authorize(&self, headers: &HeaderMap, access: Access, now_ns: i64) -> Result<Option<Caller>, Error> {
-        let scopes = match access {
+    pub fn authorize(&self, asked: &Asked<'_>, now_ns: i64) -> Result<Option<Caller>, Error> {
+        let scopes = match asked.access {
             Access::Public => return Ok(None),
             Access::Closed => return Err(Error::Closed),
             Access::AnyOf(scopes) => scopes,
         };
+        let caller = self.caller(asked, now_ns).inspect_err(|error| self.note(asked, None, error))?;
+        let decided = Self::decide(&caller, asked.headers, scopes);
+        decided.inspect_err(|error| self.note(asked, Some(&caller), error))?;
+        Ok(Some(caller.with_audit(self.audit.clone())))
+    }
+
+    /// Whose the credential is.
+    fn caller(&self, asked: &Asked<'_>, now_ns: i64) -> Result<Caller, Error> {
+        let headers = asked.headers;
         let tokens = match &self.mode {
-            Mode::Open { fallback } => {
-                return Ok(Some(Caller::open(credential::tenant_header(headers)?, fallback)));
-            }
+            Mode::Open { fallback } => return Ok(Caller::open(credential::tenant_header(headers)?, fallback)),
             Mode::Tokens(tokens) => tokens,
         };
-        let text = credential::token_text(headers)?;
-        let caller = match &self.oidc {
-            Some(oidc) if Oidc::is_shaped(&text) => {
-                let person = oidc.verify(&text, now_ns)?;
-                let standing = self.standing(&person.tenant);
-                Caller::by_person(person, standing)
+        let caller = match asked.peer.filter(|_| !credential::is_there(headers)) {
+            Some(peer) => {
+                let live = self.certificates.find(peer).ok_or(Error::Unauthenticated)?;
+                let standing = self.standing(&live.token.tenant);
+                Caller::by_token(live, standing)
             }
-            _ => self.by_token(tokens, &text)?,
+            None => self.by_text(tokens, &credential::token_text(headers)?, now_ns)?,
         };
         caller.check(now_ns)?;
+        Ok(caller)
+    }
+
+    /// Whether `caller` may do what needs one of `scopes`, for the tenant that `headers` name.
+    fn decide(caller: &Caller, headers: &HeaderMap, scopes: &[Scope]) -> Result<(), Error> {
         if !scopes.iter().any(|scope| caller.has(*scope)) {
             return Err(scopes.first().map_or(Error::Closed, |scope| Error::Scope(*scope)));
+        }
+        if caller.tenant().as_str() == AuditEntry::TENANT && scopes.contains(&Scope::Ingest) {
+            return Err(Error::Reserved);
         }
         match credential::tenant_header(headers)? {
             Some(named) if named != *caller.tenant().name() => {
                 warn!(caller = caller.name(), claimed = %named, place = TENANT, "other tenant refused");
                 Err(Error::OtherTenant(named))
             }
-            _ => Ok(Some(caller)),
+            _ => Ok(()),
+        }
+    }
+
+    /// Notes that somebody was refused; `caller` is who it was, as far as that is known.
+    fn note(&self, asked: &Asked<'_>, caller: Option<&Caller>, error: &Error) {
+        let name = caller.map(Caller::name).unwrap_or_default();
+        let tenant = caller.map(|caller| caller.tenant().name());
+        let Asked { call: (method, path), request_id, .. } = *asked;
+        let target = &format!("{method} {path}");
+        self.audit.refused(Deed { action: "access", caller: &name, tenant, target, request_id }, error);
+    }
+
+    /// Whose the token `text` is: one that the issuer signed, or one of this installation.
+    fn by_text(&self, tokens: &HashMap<String, Arc<LiveToken>>, text: &str, now_ns: i64) -> Result<Caller, Error> {
+        match &self.oidc {
+            Some(oidc) if Oidc::is_shaped(text) => {
+                let person = oidc.verify(text, now_ns)?;
+                let standing = self.standing(&person.tenant);
+                Ok(Caller::by_person(person, standing))
+            }
+            _ => self.by_token(tokens, text),
         }
     }
 

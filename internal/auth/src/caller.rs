@@ -5,7 +5,7 @@ use tracing::warn;
 
 use crate::oidc::Person;
 use crate::registry::{LiveTenant, LiveToken};
-use crate::{Error, Scope};
+use crate::{Audit, Deed, Error, Scope};
 
 /// Who makes a request, as its credential said.
 #[derive(Clone, Debug)]
@@ -16,6 +16,8 @@ pub struct Caller {
     credential: Credential,
     /// What holds for the whole tenant, where the registry knows it.
     standing: Option<Arc<LiveTenant>>,
+    /// Where it is noted when more is claimed than the credential gives.
+    audit: Audit,
 }
 
 /// What was checked.
@@ -38,6 +40,7 @@ impl Caller {
             may_choose: false,
             credential: Credential::Token(token),
             standing,
+            audit: Audit::off(),
         }
     }
 
@@ -49,6 +52,7 @@ impl Caller {
             may_choose: false,
             credential: Credential::Person(Arc::new(person)),
             standing,
+            audit: Audit::off(),
         }
     }
 
@@ -60,7 +64,12 @@ impl Caller {
             tenant: TenantId::from_credential(chosen.unwrap_or_else(|| fallback.clone())),
             credential: Credential::None,
             standing: None,
+            audit: Audit::off(),
         }
+    }
+
+    pub(crate) fn with_audit(self, audit: Audit) -> Self {
+        Self { audit, ..self }
     }
 
     /// The tenant on whose behalf everything in this request is done, unless its body chose one: see [`Caller::claim`].
@@ -69,7 +78,8 @@ impl Caller {
         &self.tenant
     }
 
-    /// The id of the token used; `None` for other credentials, and in open mode.
+    /// The id of the token used, or `certificate:` and the name of a client certificate; `None` for other credentials, and in open
+    /// mode.
     #[must_use]
     pub fn token_id(&self) -> Option<&str> {
         match &self.credential {
@@ -106,7 +116,10 @@ impl Caller {
     #[must_use]
     pub fn name(&self) -> String {
         match &self.credential {
-            Credential::Token(token) => format!("token {} of {}", token.token.id, self.tenant),
+            Credential::Token(token) => match token.token.id.strip_prefix(crate::certificate::PREFIX) {
+                Some(san) => format!("certificate {san} of {}", self.tenant),
+                None => format!("token {} of {}", token.token.id, self.tenant),
+            },
             Credential::Person(person) => format!("person {} of {}", person.subject, self.tenant),
             Credential::None => "anybody, in open mode".to_owned(),
         }
@@ -130,7 +143,10 @@ impl Caller {
             Err(Error::TwoTenants)
         } else {
             warn!(caller = self.name(), claimed = %name, place, "other tenant refused");
-            Err(Error::OtherTenant(name))
+            let error = Error::OtherTenant(name);
+            let (caller, tenant, target) = (&self.name(), Some(self.tenant.name()), place);
+            self.audit.refused(Deed { action: "access", caller, tenant, target, request_id: "" }, &error);
+            Err(error)
         }
     }
 }

@@ -11,6 +11,11 @@ const API_KEY: &str = "x-api-key";
 /// The header by which Loki's clients name their tenant.
 pub(crate) const TENANT: &str = "x-scope-orgid";
 
+/// Whether `headers` carry something that is meant as a token, good or not.
+pub(crate) fn is_there(headers: &HeaderMap) -> bool {
+    headers.contains_key(AUTHORIZATION) || headers.contains_key(API_KEY)
+}
+
 /// The token's text that `headers` carry.
 ///
 /// # Errors

@@ -23,6 +23,9 @@ pub enum Error {
     /// The call is in no table of what may be called.
     #[error("this call is open to nobody")]
     Closed,
+    /// Nobody but the servers themselves sends records for the tenant of the audit log.
+    #[error("records of the tenant `loglake-audit` are written by Loglake alone")]
+    Reserved,
     /// The request names another tenant than its credential.
     #[error("the tenant `{0}` is not the one of the credential")]
     OtherTenant(TenantName),
@@ -49,6 +52,9 @@ pub enum Error {
     /// A token without scopes allows nothing.
     #[error("the token {0:?} has no scopes")]
     NoScopes(String),
+    /// Two rows for client certificates have one name.
+    #[error("two certificates have the name {0:?}")]
+    DuplicateSan(String),
     /// There is no such thing, or it is another tenant's.
     #[error("there is no such {0}")]
     NoSuch(&'static str),
@@ -109,9 +115,12 @@ impl Error {
     pub fn kind(&self) -> ErrorKind {
         match self {
             Self::Unauthenticated => ErrorKind::Unauthenticated,
-            Self::Scope(_) | Self::OtherTenant(_) | Self::TwoTenants | Self::OperatorOnly | Self::Closed => {
-                ErrorKind::Forbidden
-            }
+            Self::Scope(_)
+            | Self::OtherTenant(_)
+            | Self::TwoTenants
+            | Self::Reserved
+            | Self::OperatorOnly
+            | Self::Closed => ErrorKind::Forbidden,
             Self::NoSuch(_) => ErrorKind::NotFound,
             Self::TenantExists(_) | Self::TokenExists | Self::Contended => ErrorKind::Conflict,
             Self::TooMany { .. } => ErrorKind::Exhausted,
@@ -124,6 +133,7 @@ impl Error {
             | Self::DuplicateId(_)
             | Self::InvalidId(_)
             | Self::NoScopes(_)
+            | Self::DuplicateSan(_)
             | Self::Ended
             | Self::Overlap
             | Self::ShortSecret(_)

@@ -10,6 +10,7 @@ mod access;
 mod audit;
 mod authenticator;
 mod caller;
+mod certificate;
 mod config;
 mod credential;
 mod error;
@@ -25,8 +26,9 @@ mod token;
 
 pub use access::{Access, ROUTES, Route, Surface, access, allowed};
 pub use audit::{Audit, AuditTrail, Deed};
-pub use authenticator::Authenticator;
+pub use authenticator::{Asked, Authenticator};
 pub use caller::Caller;
+pub use certificate::{Certificate, CertificateConfig, certificates_from};
 pub use config::{TokenConfig, tokens_from};
 pub use error::Error;
 pub use listen::require_loopback;

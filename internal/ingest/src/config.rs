@@ -33,7 +33,8 @@ pub struct Config {
     /// How long the body of an HTTP request may take to arrive as a whole; a quarter of it without a byte ends it too.
     /// Default 60 s.
     pub body_timeout: Duration,
-    /// How many connections each listener serves at a time; more wait to be accepted. Default 1,024.
+    /// How many connections each listener serves at a time. For more, the one that has been idle for longest is closed; where none
+    /// is idle they wait. Default 1,024.
     pub max_connections: usize,
     /// How long requests that have begun may take after the order to stop. Default 10 s.
     pub grace: Duration,

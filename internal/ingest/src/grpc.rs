@@ -10,7 +10,8 @@ use axum::extract::{Request, State};
 use axum::middleware::{Next, from_fn, from_fn_with_state};
 use axum::response::Response;
 use loglake_api::ingest::raw::ingest_service_server::IngestServiceServer;
-use loglake_auth::{Access, Surface, access};
+use loglake_auth::{Access, Asked, Surface, access};
+use loglake_model::Peer;
 use tonic::Status;
 use tonic::codec::CompressionEncoding;
 use tonic::service::Routes;
@@ -70,7 +71,10 @@ async fn authorize(State(shared): State<Arc<Shared>>, mut request: Request, next
         // Also where a service that answers it were added and not said who may: the table decides.
         return Status::unimplemented("there is no such call here").into_http();
     }
-    match shared.auth.authorize(request.headers(), access, shared.clock.now_ns()) {
+    let (headers, peer) = (request.headers(), request.extensions().get::<Peer>());
+    let call = (request.method().as_str(), request.uri().path());
+    let asked = Asked { headers, peer, access, call, request_id: request_id(request.extensions()) };
+    match shared.auth.authorize(&asked, shared.clock.now_ns()) {
         Ok(Some(caller)) => drop(request.extensions_mut().insert(caller)),
         Ok(None) => {}
         Err(error) => {

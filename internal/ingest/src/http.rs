@@ -16,8 +16,8 @@ use axum::routing::{get, post};
 use http::header::{ALLOW, CONTENT_TYPE, HeaderValue};
 use http::{Method, StatusCode};
 use loglake_api::Refusal;
-use loglake_auth::{Surface, access, allowed};
-use loglake_model::ErrorKind;
+use loglake_auth::{Asked, Surface, access, allowed};
+use loglake_model::{ErrorKind, Peer};
 
 use crate::request_id::{RequestId, attach};
 use crate::shared::{Shared, going_down, unwelcome};
@@ -43,12 +43,14 @@ async fn authorize(State(shared): State<Arc<Shared>>, mut request: Request, next
     let began = Instant::now();
     let path = request.extensions().get::<MatchedPath>().map_or("", MatchedPath::as_str);
     let access = access(Surface::IngestHttp, request.method(), path);
-    match shared.auth.authorize(request.headers(), access, shared.clock.now_ns()) {
+    let id = request.extensions().get::<RequestId>().map_or("", |id| id.0.as_str());
+    let (headers, peer) = (request.headers(), request.extensions().get::<Peer>());
+    let call = (request.method().as_str(), request.uri().path());
+    match shared.auth.authorize(&Asked { headers, peer, access, call, request_id: id }, shared.clock.now_ns()) {
         Ok(Some(caller)) => drop(request.extensions_mut().insert(caller)),
         Ok(None) => {}
         Err(error) => {
             shared.count(PROTOCOL, Some(error.kind()), Some(began));
-            let id = request.extensions().get::<RequestId>().map_or("", |id| id.0.as_str());
             return unwelcome(&error).to_http(id).map(Body::from);
         }
     }

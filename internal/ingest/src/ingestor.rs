@@ -6,6 +6,7 @@ use loglake_auth::session::SessionKey;
 use loglake_broker::Producer;
 use loglake_model::{Clock, ReadyFlag};
 use loglake_pipeline::Pipeline;
+use loglake_transport::{Places, Speaks, Tls, listen};
 use tokio::net::TcpListener;
 use tokio::sync::Semaphore;
 use tokio_util::sync::CancellationToken;
@@ -48,6 +49,7 @@ pub struct Ingestor {
     http: TcpListener,
     grpc_addr: SocketAddr,
     http_addr: SocketAddr,
+    tls: Option<Tls>,
     ready: ReadyFlag,
 }
 
@@ -60,9 +62,15 @@ impl Ingestor {
     pub async fn bind(config: Config, parts: Parts) -> Result<Self, Error> {
         let (ready, (grpc, http)) = (parts.ready.clone(), (config.grpc_listen, config.http_listen));
         let shared = Arc::new(share(config, parts)?);
-        let (grpc, grpc_addr) = bind("ingest.grpc_listen", grpc).await?;
-        let (http, http_addr) = bind("ingest.http_listen", http).await?;
-        Ok(Self { shared, grpc, http, grpc_addr, http_addr, ready })
+        let (grpc, grpc_addr) = bind("ingest.grpc_listen", grpc)?;
+        let (http, http_addr) = bind("ingest.http_listen", http)?;
+        Ok(Self { shared, grpc, http, grpc_addr, http_addr, tls: None, ready })
+    }
+
+    /// Secures the connections of both ports; without one they are as they come.
+    #[must_use]
+    pub fn with_tls(self, tls: Option<Tls>) -> Self {
+        Self { tls, ..self }
     }
 
     /// What is answered on the HTTP port, for a caller with a way of its own to hand requests over: a simulation.
@@ -91,17 +99,22 @@ impl Ingestor {
     /// # Errors
     /// `Internal` when reflection cannot be set up.
     pub async fn run(self, shutdown: CancellationToken) -> Result<(), Error> {
-        let Self { shared, grpc, http, grpc_addr, http_addr, ready } = self;
+        let Self { shared, grpc, http, grpc_addr, http_addr, tls, ready } = self;
         let (health, grpc_router) = grpc::router(&shared).await?;
-        let listener = |socket, router, protocol, name| Listener {
-            socket,
-            router,
-            protocol,
-            max_connections: shared.config.max_connections,
-            connections: shared.metrics.connections.with_label_values(&[name]),
+        let listener = |socket, router, protocol, speaks, name| {
+            let displaced = shared.metrics.displaced_connections.with_label_values(&[name]);
+            let places = Places::new(shared.config.max_connections, displaced);
+            Listener {
+                socket,
+                tls: tls.as_ref().map(|tls| tls.for_clients(speaks)),
+                router,
+                protocol,
+                places,
+                connections: shared.metrics.connections.with_label_values(&[name]),
+            }
         };
-        let grpc = listener(grpc, grpc_router, Protocol::Http2, "grpc");
-        let http = listener(http, http::router(&shared), Protocol::Http1, "http");
+        let grpc = listener(grpc, grpc_router, Protocol::Http2, Speaks::Http2, "grpc");
+        let http = listener(http, http::router(&shared), Protocol::Http1, Speaks::Http1, "http");
 
         let stopping = async {
             shutdown.cancelled().await;
@@ -159,9 +172,9 @@ fn share(config: Config, parts: Parts) -> Result<Shared, Error> {
     })
 }
 
-async fn bind(key: &'static str, address: SocketAddr) -> Result<(TcpListener, SocketAddr), Error> {
+fn bind(key: &'static str, address: SocketAddr) -> Result<(TcpListener, SocketAddr), Error> {
     let wrong = |source| Error::Bind { key, address, source };
-    let listener = TcpListener::bind(address).await.map_err(wrong)?;
+    let listener = listen(address).map_err(wrong)?;
     let bound = listener.local_addr().map_err(wrong)?;
     Ok((listener, bound))
 }

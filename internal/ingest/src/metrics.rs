@@ -30,6 +30,8 @@ pub const ACK_SECONDS: &str = "loglake_ingest_ack_seconds";
 pub const IN_FLIGHT_BYTES: &str = "loglake_ingest_in_flight_bytes";
 /// Open connections, by listener.
 pub const CONNECTIONS: &str = "loglake_ingest_connections";
+/// Idle connections that were closed because their place was needed, by listener.
+pub const DISPLACED_CONNECTIONS_TOTAL: &str = "loglake_ingest_displaced_connections_total";
 
 /// The durable records of a tenant.
 pub const TENANT_RECORDS_TOTAL: &str = "loglake_ingest_tenant_records_total";
@@ -56,6 +58,7 @@ pub(crate) struct Metrics {
     pub(crate) ack_seconds: HistogramVec,
     pub(crate) in_flight_bytes: IntGauge,
     pub(crate) connections: IntGaugeVec,
+    pub(crate) displaced_connections: IntCounterVec,
     tenants: Arc<TenantLabels>,
     tenant_records: IntCounterVec,
     tenant_line_bytes: IntCounterVec,
@@ -97,6 +100,10 @@ impl Metrics {
             )?,
             in_flight_bytes: IntGauge::new(IN_FLIGHT_BYTES, "Bytes of requests that wait for the broker")?,
             connections: IntGaugeVec::new(Opts::new(CONNECTIONS, "Open connections"), &["listener"])?,
+            displaced_connections: IntCounterVec::new(
+                Opts::new(DISPLACED_CONNECTIONS_TOTAL, "Idle connections closed because their place was needed"),
+                &["listener"],
+            )?,
             tenants: Arc::new(TenantLabels::new(tenants)),
             tenant_records: of_tenants(TENANT_RECORDS_TOTAL, "Durable records by tenant")?,
             tenant_line_bytes: of_tenants(TENANT_LINE_BYTES_TOTAL, "Bytes of the lines of durable records by tenant")?,
@@ -113,6 +120,7 @@ impl Metrics {
         registry.register(Box::new(metrics.ack_seconds.clone()))?;
         registry.register(Box::new(metrics.in_flight_bytes.clone()))?;
         registry.register(Box::new(metrics.connections.clone()))?;
+        registry.register(Box::new(metrics.displaced_connections.clone()))?;
         registry.register(Box::new(metrics.tenant_records.clone()))?;
         registry.register(Box::new(metrics.tenant_line_bytes.clone()))?;
         registry.register(Box::new(metrics.tenant_refused_records.clone()))?;

@@ -6,7 +6,8 @@ use loglake_api::internal::v1::FlushRequest;
 use loglake_api::internal::v1::admin_service_client::AdminServiceClient;
 use loglake_auth::internal::{self, InternalKey};
 use loglake_model::ErrorKind;
-use tonic::transport::Endpoint;
+use loglake_transport::Trust;
+use tonic::transport::{Certificate, ClientTlsConfig, Endpoint};
 use tonic::{Code, Request, Status};
 
 const CONNECT: Duration = Duration::from_secs(5);
@@ -73,22 +74,31 @@ impl FlushedPartition {
     }
 }
 
-/// Asks the processor at `address` (`http://host:port`) to flush `partitions` (none: all that it holds) up to what the broker
+/// Asks the processor at `address` (`http://host:port`, or `https://` where `trust` says whom to believe) to flush `partitions` (none: all that it holds) up to what the broker
 /// has now, and waits for it, at most `wait`. One answer a partition, ascending.
 ///
 /// # Errors
 /// `Invalid` address, `Unavailable`, `Unauthenticated` when the secret or the clock differs.
 pub async fn ask_to_flush(
     address: &str,
+    trust: &Trust,
     key: &InternalKey,
     now_ns: i64,
     partitions: &[u32],
     wait: Duration,
 ) -> Result<Vec<FlushedPartition>, AskError> {
     let endpoint = Endpoint::from_shared(address.to_owned()).map_err(|_| AskError::Address(address.to_owned()))?;
-    let endpoint = endpoint.connect_timeout(CONNECT).timeout(wait + MARGIN);
-    let channel =
-        endpoint.connect().await.map_err(|source| AskError::Connect { address: address.to_owned(), source })?;
+    let connect = |source| AskError::Connect { address: address.to_owned(), source };
+    let endpoint = if address.starts_with("https://") {
+        let tls = match trust.pem() {
+            Some(pem) => ClientTlsConfig::new().ca_certificate(Certificate::from_pem(pem)),
+            None => ClientTlsConfig::new().with_native_roots(),
+        };
+        endpoint.tls_config(tls).map_err(connect)?
+    } else {
+        endpoint
+    };
+    let channel = endpoint.connect_timeout(CONNECT).timeout(wait + MARGIN).connect().await.map_err(connect)?;
     let wait_ms = u64::try_from(wait.as_millis()).unwrap_or(u64::MAX);
     let mut request = Request::new(FlushRequest { partitions: partitions.to_vec(), wait_ms });
     let header = key.sign_operator(now_ns).parse();

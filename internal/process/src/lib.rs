@@ -36,6 +36,7 @@ mod shared;
 mod supervisor;
 mod surroundings;
 mod tail;
+mod tail_server;
 mod tail_service;
 mod worker;
 mod workshop;

@@ -32,6 +32,7 @@ pub(crate) struct Metrics {
     pub(crate) open_chunks: IntGaugeVec,
     pub(crate) partitions: IntGauge,
     pub(crate) worker_restarts: IntCounter,
+    pub(crate) displaced_connections: IntCounter,
     pub(crate) pauses: IntCounter,
     pub(crate) retries: IntCounterVec,
     pub(crate) folds: IntCounterVec,
@@ -128,6 +129,10 @@ impl Metrics {
             worker_restarts: counter(
                 "loglake_process_worker_restarts_total",
                 "Workers that panicked and were started again, see the log.",
+            )?,
+            displaced_connections: counter(
+                "loglake_process_displaced_connections_total",
+                "Idle connections to the tail port closed because their place was needed.",
             )?,
             pauses: counter("loglake_process_pauses_total", "Times that consuming paused because memory was full.")?,
             retries: counters("loglake_process_retries_total", "Steps of a flush that were tried again.", "step")?,

@@ -11,12 +11,13 @@ use loglake_broker::{Assignment, Consumer, Reader, Trim};
 use loglake_index::ChunkIndex;
 use loglake_model::{Clock, ReadyFlag};
 use loglake_store::ObjectStore;
+use loglake_transport::{Entrance, Places, Speaks, Tls};
 use parking_lot::RwLock;
-use tokio::net::TcpListener;
 use tokio::sync::watch;
-use tokio_stream::wrappers::{TcpListenerStream, UnboundedReceiverStream};
+use tokio_stream::wrappers::UnboundedReceiverStream;
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::AbortOnDropHandle;
+use tonic::service::Routes;
 
 use crate::admin_service::Admin;
 use crate::budget::Budget;
@@ -28,10 +29,12 @@ use crate::supervisor;
 use crate::surroundings::{Incoming, Surroundings};
 use crate::tail_service::Tails;
 use crate::workshop::Workshop;
-use crate::{Config, Error};
+use crate::{Config, Error, tail_server};
 
 /// How long to wait before asking a broker that failed for the assignment again.
 const ASSIGNMENT_WAIT: Duration = Duration::from_secs(1);
+/// Connections at once: a few of each query service.
+const MAX_CONNECTIONS: usize = 1_024;
 const DAY: Duration = Duration::from_secs(86_400);
 const MINUTE: Duration = Duration::from_secs(60);
 
@@ -64,6 +67,7 @@ pub struct Processor {
     shared: Arc<Shared>,
     incoming: Incoming,
     key: InternalKey,
+    tls: Option<Tls>,
     ready: ReadyFlag,
 }
 
@@ -88,7 +92,7 @@ impl Processor {
     /// `Invalid` when the address is taken or a setting cannot be used; `Unavailable` when the broker is.
     pub async fn bind(mut config: Config, parts: Parts) -> Result<Self, Error> {
         let listen = |source| Error::Listen { address: config.tail_listen, source };
-        let listener = TcpListener::bind(config.tail_listen).await.map_err(listen)?;
+        let listener = loglake_transport::listen(config.tail_listen).map_err(listen)?;
         config.tail_listen = listener.local_addr().map_err(listen)?;
         Self::within(config, parts, Surroundings::of_machine(listener)).await
     }
@@ -137,7 +141,13 @@ impl Processor {
             is_single_threaded,
             config,
         };
-        Ok(Self { shared: Arc::new(shared), incoming, key: parts.internal, ready: parts.ready })
+        Ok(Self { shared: Arc::new(shared), incoming, key: parts.internal, tls: None, ready: parts.ready })
+    }
+
+    /// Secures the connections to the tail service; without one they are as they come. `tail_advertise` says which it is.
+    #[must_use]
+    pub fn with_tls(self, tls: Option<Tls>) -> Self {
+        Self { tls, ..self }
     }
 
     /// Where the tail service listens.
@@ -153,24 +163,27 @@ impl Processor {
     /// # Errors
     /// When the tail service ends by itself.
     pub async fn run(self, shutdown: CancellationToken) -> Result<(), Error> {
-        let Self { shared, incoming, key, ready } = self;
+        let Self { shared, incoming, key, tls, ready } = self;
         // The tail is served to the very end: queries go on while the last flush runs.
         let stop_serving = CancellationToken::new();
         let stopping = stop_serving.clone();
         let admin = AdminServiceServer::new(Admin { shared: Arc::clone(&shared), key: key.clone() });
         let service = TailServiceServer::new(Tails { shared: Arc::clone(&shared), key });
-        let server = tonic::transport::Server::builder()
-            .tcp_nodelay(true)
-            .http2_keepalive_interval(Some(Duration::from_secs(30)))
-            .add_service(service)
-            .add_service(admin);
-        let stopping = async move { stopping.cancelled().await };
+        let routes = Routes::new(service).add_service(admin);
         let server = match incoming {
             Incoming::Tcp(listener) => {
-                tokio::spawn(server.serve_with_incoming_shutdown(TcpListenerStream::new(listener), stopping))
+                let places = Places::new(MAX_CONNECTIONS, shared.metrics.displaced_connections.clone());
+                let tls = tls.map(|tls| tls.for_machines(Speaks::Http2));
+                let serving = tail_server::serve(Entrance::new(listener, tls, places), routes, stopping);
+                tokio::spawn(async move {
+                    serving.await;
+                    Ok(())
+                })
             }
             Incoming::Memory(connections) => {
                 let connections = UnboundedReceiverStream::new(connections).map(Ok::<_, std::io::Error>);
+                let server = tonic::transport::Server::builder().add_routes(routes);
+                let stopping = async move { stopping.cancelled().await };
                 tokio::spawn(server.serve_with_incoming_shutdown(connections, stopping))
             }
         };

@@ -25,6 +25,7 @@ use loglake_index::{ChunkIndex, EmbeddedIndex, Watermark};
 use loglake_model::{Level, Readiness, RecordId, Service, SystemClock, TenantId, TenantName, TimeRange, line};
 use loglake_process::{Config, LostRecords, Parts, Processor, ask_to_flush};
 use loglake_store::{MemoryStore, ObjectStore};
+use loglake_transport::Trust;
 use tokio::task::JoinHandle;
 use tokio_util::sync::CancellationToken;
 
@@ -782,25 +783,31 @@ async fn an_operator_has_everything_flushed_at_once_and_a_tenant_has_not() {
     let address = format!("http://{}", running.tail);
     let now_ns = loglake_model::Clock::now_ns(&SystemClock);
     let wait = Duration::from_secs(30);
-    let idle = ask_to_flush(&address, &key(), now_ns, &[], wait).await.unwrap();
+    let idle = ask_to_flush(&address, &Trust::default(), &key(), now_ns, &[], wait).await.unwrap();
     assert!(idle.len() == 2 && idle.iter().all(|one| one.is_done() && one.flushed == 0), "{idle:?}");
 
     world.send("t", 0, 200).await;
-    let flushed = ask_to_flush(&address, &key(), now_ns, &[1, 7], wait).await.unwrap();
+    let flushed = ask_to_flush(&address, &Trust::default(), &key(), now_ns, &[1, 7], wait).await.unwrap();
     assert_eq!(flushed.iter().map(|one| one.partition).collect::<Vec<_>>(), [1, 7]);
     assert!(flushed[0].is_done() && (flushed[0].before, flushed[0].until, flushed[0].flushed) == (0, 10, 10));
     assert!(!flushed[1].is_held && !flushed[1].is_done(), "nobody's partition");
     assert_eq!(world.tails().await, [0, 10], "only the one asked for");
-    assert!(ask_to_flush(&address, &key(), now_ns, &[], wait).await.unwrap().iter().all(|one| one.is_done()));
+    assert!(
+        ask_to_flush(&address, &Trust::default(), &key(), now_ns, &[], wait)
+            .await
+            .unwrap()
+            .iter()
+            .all(|one| one.is_done())
+    );
     assert_eq!(world.committed().await.len(), 200);
 
     let stranger = InternalKey::new(&ClusterSecret::from_bytes(b"another secret of thirty-two bytes").unwrap());
-    let refused = ask_to_flush(&address, &stranger, now_ns, &[], wait).await.unwrap_err();
+    let refused = ask_to_flush(&address, &Trust::default(), &stranger, now_ns, &[], wait).await.unwrap_err();
     assert_eq!(refused.kind(), loglake_model::ErrorKind::Unauthenticated, "{refused}");
     let mut client = AdminServiceClient::connect(address.clone()).await.unwrap();
     let mut request = tonic::Request::new(FlushRequest::default());
     request.metadata_mut().insert(internal::HEADER, key().sign(&id("t"), now_ns).parse().unwrap());
     assert_eq!(client.flush(request).await.unwrap_err().code(), tonic::Code::Unauthenticated);
     running.stop().await;
-    assert!(ask_to_flush(&address, &key(), now_ns, &[], wait).await.is_err(), "it is gone");
+    assert!(ask_to_flush(&address, &Trust::default(), &key(), now_ns, &[], wait).await.is_err(), "it is gone");
 }

@@ -12,6 +12,7 @@ pub(crate) struct Metrics {
     pub(crate) request_seconds: HistogramVec,
     stage_seconds: HistogramVec,
     pub(crate) running: IntGauge,
+    pub(crate) displaced_connections: IntCounter,
     pub(crate) rows: IntCounter,
     pub(crate) scanned: IntCounter,
     bytes_read: IntCounter,
@@ -69,6 +70,10 @@ impl Metrics {
                 &["stage"],
             )?,
             running: gauge("loglake_query_running", "Queries that run now.")?,
+            displaced_connections: counter(
+                "loglake_query_displaced_connections_total",
+                "Idle connections closed because their place was needed.",
+            )?,
             rows: counter("loglake_query_rows_total", "Rows answered.")?,
             scanned: counter("loglake_query_scanned_records_total", "Records in what was searched.")?,
             bytes_read: counter("loglake_query_read_bytes_total", "Bytes read from objects and the broker.")?,

@@ -3,6 +3,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use loglake_model::ReadyFlag;
+use loglake_transport::{Entrance, Places, Speaks, Tls, Trust};
 use tokio::net::TcpListener;
 use tokio::sync::Semaphore;
 use tokio_util::sync::CancellationToken;
@@ -29,8 +30,13 @@ pub struct QueryService {
     pub(crate) shared: Arc<Shared>,
     listener: TcpListener,
     address: SocketAddr,
+    tls: Option<Tls>,
+    max_connections: usize,
     ready: ReadyFlag,
 }
+
+/// Connections at once. For more, the one that has been idle for longest is closed; where none is idle they wait.
+const MAX_CONNECTIONS: usize = 1_024;
 
 impl std::fmt::Debug for QueryService {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
@@ -45,11 +51,31 @@ impl QueryService {
     /// `Invalid` when the address cannot be listened on; `Unavailable` when the store does not answer.
     pub async fn bind(config: Config, parts: Parts) -> Result<Self, Error> {
         let listen = |source| Error::Listen { address: config.listen, source: Arc::new(source) };
-        let listener = TcpListener::bind(config.listen).await.map_err(listen)?;
+        let listener = loglake_transport::listen(config.listen).map_err(listen)?;
         let address = listener.local_addr().map_err(listen)?;
         let ready = parts.ready.clone();
         let shared = Self::shared(config, parts, Surroundings::default()).await?;
-        Ok(Self { shared, listener, address, ready })
+        Ok(Self { shared, listener, address, tls: None, max_connections: MAX_CONNECTIONS, ready })
+    }
+
+    /// Secures the port's connections; without one they are as they come.
+    #[must_use]
+    pub fn with_tls(self, tls: Option<Tls>) -> Self {
+        Self { tls, ..self }
+    }
+
+    /// Believes those processors whose certificate `trust` vouches for, where they are called over TLS. Default: the system's
+    /// authorities.
+    #[must_use]
+    pub fn trusting(self, trust: Trust) -> Self {
+        self.shared.tails.trust(trust);
+        self
+    }
+
+    /// Serves so many connections at once instead of 1,024.
+    #[must_use]
+    pub fn with_max_connections(self, max_connections: usize) -> Self {
+        Self { max_connections, ..self }
     }
 
     /// What is answered on the port, for a caller with a way of its own to hand requests over: a simulation.
@@ -106,9 +132,11 @@ impl QueryService {
     /// # Errors
     /// None yet.
     pub async fn run(self, shutdown: CancellationToken) -> Result<(), Error> {
-        let Self { shared, listener, ready, .. } = self;
+        let Self { shared, listener, tls, max_connections, ready, .. } = self;
         let router = http::router(Arc::clone(&shared));
-        let serving = http::serve(listener, router, shutdown.clone());
+        let places = Places::new(max_connections, shared.metrics.displaced_connections.clone());
+        let entrance = Entrance::new(listener, tls.map(|tls| tls.for_clients(Speaks::Http)), places);
+        let serving = http::serve(entrance, router, shutdown.clone());
         let becoming = async {
             tokio::select! {
                 () = shutdown.cancelled() => {}

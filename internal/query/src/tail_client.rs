@@ -1,7 +1,7 @@
 //! Asks processors for what they have not flushed yet.
 
 use std::collections::HashMap;
-use std::sync::Arc;
+use std::sync::{Arc, OnceLock};
 use std::time::Duration;
 
 use hyper_util::rt::TokioIo;
@@ -11,8 +11,9 @@ use loglake_api::internal::v1::{
 };
 use loglake_auth::internal::{self, InternalKey};
 use loglake_model::{Clock, LevelCounts, Service, TenantId, line};
+use loglake_transport::Trust;
 use parking_lot::Mutex;
-use tonic::transport::{Channel, Endpoint};
+use tonic::transport::{Certificate, Channel, ClientTlsConfig, Endpoint};
 use tonic::{Request, Status};
 use tower::service_fn;
 
@@ -47,6 +48,15 @@ impl From<Status> for NoAnswer {
     }
 }
 
+/// The name in a processor's certificate is the host that it is called at.
+fn tls(trust: Option<&Trust>) -> ClientTlsConfig {
+    let config = ClientTlsConfig::new();
+    match trust.and_then(Trust::pem) {
+        Some(pem) => config.ca_certificate(Certificate::from_pem(pem)),
+        None => config.with_native_roots(),
+    }
+}
+
 /// Calls tail services, on behalf of tenants.
 pub(crate) struct TailClient {
     key: InternalKey,
@@ -54,11 +64,17 @@ pub(crate) struct TailClient {
     incarnation: u32,
     channels: Mutex<HashMap<String, Channel>>,
     dial: Option<Dial>,
+    trust: OnceLock<Trust>,
 }
 
 impl TailClient {
     pub(crate) fn new(key: InternalKey, clock: Arc<dyn Clock>, incarnation: u32, dial: Option<Dial>) -> Self {
-        Self { key, clock, incarnation, channels: Mutex::default(), dial }
+        Self { key, clock, incarnation, channels: Mutex::default(), dial, trust: OnceLock::new() }
+    }
+
+    /// Says whom to believe, before anybody is called. The first word holds.
+    pub(crate) fn trust(&self, trust: Trust) {
+        let _earlier = self.trust.set(trust);
     }
 
     /// Asks the owner at `address` for `wants`. The answer has one coverage for each, in their order, with what belongs to it;
@@ -89,6 +105,12 @@ impl TailClient {
             return Ok(channel.clone());
         }
         let endpoint = Endpoint::from_shared(address.to_owned()).map_err(|_| NoAnswer::Address(address.to_owned()))?;
+        let endpoint = match address.strip_prefix("https://") {
+            None => endpoint,
+            Some(_) => {
+                endpoint.tls_config(tls(self.trust.get())).map_err(|_| NoAnswer::Wrong("TLS cannot be set up"))?
+            }
+        };
         let endpoint = endpoint
             .connect_timeout(CONNECT)
             .tcp_nodelay(true)

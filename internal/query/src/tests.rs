@@ -9,5 +9,6 @@ mod footers;
 mod gate;
 pub(crate) mod lake;
 mod paging;
+mod places;
 mod reading;
 mod tenants;

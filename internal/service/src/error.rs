@@ -18,9 +18,9 @@ pub enum Error {
         /// Why.
         source: std::io::Error,
     },
-    /// The metrics server stopped.
-    #[error("metrics server: {0}")]
-    Serve(#[source] std::io::Error),
+    /// The registry has such metrics already.
+    #[error("metrics: {0}")]
+    Metrics(#[source] prometheus::Error),
     /// Signals cannot be waited for.
     #[error("signals: {0}")]
     Signals(#[source] std::io::Error),
@@ -35,7 +35,7 @@ impl Error {
     pub fn kind(&self) -> ErrorKind {
         match self {
             Self::Configuration(_) | Self::Bind { .. } => ErrorKind::Invalid,
-            Self::Serve(_) | Self::Signals(_) | Self::Telemetry(_) => ErrorKind::Internal,
+            Self::Metrics(_) | Self::Signals(_) | Self::Telemetry(_) => ErrorKind::Internal,
         }
     }
 }

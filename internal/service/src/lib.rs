@@ -12,6 +12,8 @@ mod outgoing;
 mod process_metrics;
 mod shutdown;
 pub mod telemetry;
+mod tls;
+mod tls_metrics;
 
 pub use bind::{Listener, name_the_listener};
 pub use config::{Config, Problem, Problems, Role, Secret, Sources, load};
@@ -21,3 +23,5 @@ pub use metrics::MetricsServer;
 pub use outgoing::{Outgoing, OutgoingError, is_inside};
 pub use process_metrics::register_process_metrics;
 pub use shutdown::Shutdown;
+pub use tls::{tls, trust, watch};
+pub use tls_metrics::register_tls_metrics;

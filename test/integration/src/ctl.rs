@@ -14,6 +14,14 @@ pub struct Configured {
     pub row: String,
 }
 
+impl Configured {
+    /// Its public name.
+    #[must_use]
+    pub fn id(&self) -> &str {
+        self.text.split('_').nth(1).unwrap_or_default()
+    }
+}
+
 /// Makes a token of `tenant` with `scopes` (between commas).
 ///
 /// # Panics

@@ -15,7 +15,7 @@ use tokio::time::Instant;
 use crate::{Batch, Dice};
 use connection::{Ended, Session};
 pub use tally::{Counts, Refusal, Tally};
-pub use target::{Target, Token};
+pub use target::{Target, TlsFiles, Token};
 use window::Window;
 
 /// How a delivery goes about it.

@@ -1,10 +1,10 @@
 use std::fmt;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 use anyhow::{Context as _, bail};
 use tonic::metadata::{Ascii, MetadataMap, MetadataValue};
-use tonic::transport::{Channel, Endpoint};
+use tonic::transport::{Certificate, Channel, ClientTlsConfig, Endpoint, Identity};
 
 /// How long making a connection may take.
 const CONNECT_TIMEOUT: Duration = Duration::from_secs(5);
@@ -41,6 +41,29 @@ impl fmt::Debug for Token {
     }
 }
 
+/// Whom to believe and what to show over TLS: files in PEM.
+#[derive(Clone, Debug, Default)]
+pub struct TlsFiles {
+    /// The authorities that a server's certificate may come from; the system's without it.
+    pub ca: Option<PathBuf>,
+    /// The client's certificate with its key, where the server asks for one.
+    pub identity: Option<(PathBuf, PathBuf)>,
+}
+
+impl TlsFiles {
+    fn config(&self) -> anyhow::Result<ClientTlsConfig> {
+        let read = |path: &PathBuf| std::fs::read(path).with_context(|| format!("reading {}", path.display()));
+        let config = match &self.ca {
+            Some(path) => ClientTlsConfig::new().ca_certificate(Certificate::from_pem(read(path)?)),
+            None => ClientTlsConfig::new().with_native_roots(),
+        };
+        Ok(match &self.identity {
+            Some((certificate, key)) => config.identity(Identity::from_pem(read(certificate)?, read(key)?)),
+            None => config,
+        })
+    }
+}
+
 /// Where records go, and on whose behalf.
 #[derive(Clone, Debug)]
 pub struct Target {
@@ -50,13 +73,13 @@ pub struct Target {
 }
 
 impl Target {
-    /// Makes a target of `servers` (`http://host:port`, several between commas: ingestors of one cluster), the token if they
+    /// Makes a target of `servers` (`http://host:port` or `https://host:port`, several between commas: ingestors of one cluster), the token if they
     /// ask for one, and the tenant if they are open or the token's tenant is to be confirmed.
     ///
     /// # Errors
     /// Says which of them is malformed.
-    pub fn new(servers: &str, token: Option<&Token>, tenant: Option<&str>) -> anyhow::Result<Self> {
-        let endpoints = servers.split(',').map(|server| endpoint(server.trim())).collect::<anyhow::Result<_>>()?;
+    pub fn new(servers: &str, tls: &TlsFiles, token: Option<&Token>, tenant: Option<&str>) -> anyhow::Result<Self> {
+        let endpoints = servers.split(',').map(|server| endpoint(server.trim(), tls)).collect::<anyhow::Result<_>>()?;
         let mut metadata = MetadataMap::new();
         if let Some(Token(token)) = token {
             let mut value: MetadataValue<Ascii> =
@@ -85,16 +108,16 @@ impl Target {
 }
 
 /// The endpoint at `server`.
-fn endpoint(server: &str) -> anyhow::Result<Endpoint> {
-    let wrong = || format!("`{server}` is not a server's address: write http://host:port");
+fn endpoint(server: &str, tls: &TlsFiles) -> anyhow::Result<Endpoint> {
+    let wrong = || format!("`{server}` is not a server's address: write http://host:port or https://host:port");
     let uri: http::Uri = server.parse().with_context(wrong)?;
-    if uri.scheme_str() == Some("https") {
-        bail!("{server}: this agent does not speak TLS yet; send to a listener on the same host, or through a tunnel");
-    }
-    if uri.scheme_str() != Some("http") || uri.host().is_none_or(str::is_empty) {
+    if !matches!(uri.scheme_str(), Some("http" | "https")) || uri.host().is_none_or(str::is_empty) {
         bail!(wrong());
     }
-    Ok(Endpoint::from(uri)
+    let is_secured = uri.scheme_str() == Some("https");
+    let endpoint = Endpoint::from(uri);
+    let endpoint = if is_secured { endpoint.tls_config(tls.config()?).context("TLS")? } else { endpoint };
+    Ok(endpoint
         .connect_timeout(CONNECT_TIMEOUT)
         .tcp_nodelay(true)
         .http2_keep_alive_interval(Duration::from_secs(20))
@@ -107,15 +130,20 @@ mod tests {
 
     #[test]
     fn malformed_targets_are_named_and_tokens_hidden() {
+        let tls = TlsFiles::default();
         let token = Token::new(" ll_a_secret\n");
-        let target = Target::new("http://127.0.0.1:50051", Some(&token), Some("t")).unwrap();
+        let target = Target::new("http://127.0.0.1:50051", &tls, Some(&token), Some("t")).unwrap();
         assert_eq!(target.request(()).metadata().get("authorization").unwrap(), "Bearer ll_a_secret");
         assert!(!format!("{target:?} {token:?}").contains("secret"));
-        assert_eq!(Target::new("http://a:1, http://b:2", None, None).unwrap().endpoints.len(), 2);
-        for server in ["", "127.0.0.1:50051", "ftp://x", "https://x:1", "http://", "http://a,", "http://a,b"] {
-            assert!(Target::new(server, None, None).is_err(), "{server}");
+        assert_eq!(Target::new("http://a:1, http://b:2", &tls, None, None).unwrap().endpoints.len(), 2);
+        for server in ["", "127.0.0.1:50051", "ftp://x", "https://", "http://", "http://a,", "http://a,b"] {
+            assert!(Target::new(server, &tls, None, None).is_err(), "{server}");
         }
-        assert!(Target::new("http://x", Some(&Token::new("a\nb")), None).is_err());
-        assert!(Target::new("http://x", None, Some("../x")).is_err());
+        assert!(Target::new("http://x", &tls, Some(&Token::new("a\nb")), None).is_err());
+        assert!(Target::new("http://x", &tls, None, Some("../x")).is_err());
+        assert!(Target::new("https://x:1", &tls, None, None).is_ok());
+        let absent = TlsFiles { ca: Some("no/such/ca.pem".into()), identity: None };
+        let error = Target::new("https://x:1", &absent, None, None).unwrap_err();
+        assert!(format!("{error:#}").contains("no/such/ca.pem"), "{error:#}");
     }
 }

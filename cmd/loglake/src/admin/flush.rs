@@ -11,6 +11,7 @@ use serde::Serialize;
 use super::args::FlushArgs;
 use super::place::{self, Want};
 use crate::data_folder::DataFolder;
+use crate::processor::tail_url;
 
 /// Leases looked for: more partitions than any topic of ours begins with.
 const MAX_PARTITIONS: u32 = 10_000;
@@ -36,18 +37,15 @@ pub(crate) async fn run(args: FlushArgs) -> anyhow::Result<bool> {
     };
     let key = InternalKey::new(&ClusterSecret::from_text(secret.expose())?);
     let owners = match &args.tail {
-        Some(address) => BTreeMap::from([(url(address), args.partition.clone())]),
-        None if is_folder => {
-            let listen = config.processor.tail_listen;
-            let address = config.processor.tail_advertise.as_ref().map(|at| at.url().to_owned());
-            BTreeMap::from([(address.unwrap_or_else(|| format!("http://{listen}")), args.partition.clone())])
-        }
+        Some(address) => BTreeMap::from([(url(address, config.is_tail_secured()), args.partition.clone())]),
+        None if is_folder => BTreeMap::from([(tail_url(&config), args.partition.clone())]),
         None => owners(&config, &args.partition).await?,
     };
+    let trust = loglake_service::trust(&config)?;
     let asks = owners.iter().map(|(address, partitions)| {
-        let key = &key;
+        let (key, trust) = (&key, &trust);
         async move {
-            let answer = ask_to_flush(address, key, SystemClock.now_ns(), partitions, args.wait).await;
+            let answer = ask_to_flush(address, trust, key, SystemClock.now_ns(), partitions, args.wait).await;
             (partitions, answer)
         }
     });
@@ -74,8 +72,9 @@ pub(crate) async fn run(args: FlushArgs) -> anyhow::Result<bool> {
     Ok(is_done)
 }
 
-fn url(address: &str) -> String {
-    if address.contains("://") { address.to_owned() } else { format!("http://{address}") }
+fn url(address: &str, is_secured: bool) -> String {
+    let scheme = if is_secured { "https" } else { "http" };
+    if address.contains("://") { address.to_owned() } else { format!("{scheme}://{address}") }
 }
 
 /// The processors that say in the index that they hold partitions, with those partitions that are wanted.

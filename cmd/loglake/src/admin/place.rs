@@ -6,7 +6,7 @@ use anyhow::Context as _;
 use loglake_admin::{Lake, LiveIndex, Target};
 use loglake_broker::embedded::{self, Closed};
 use loglake_broker::{EmbeddedLog, Reader as _};
-use loglake_index::{EmbeddedIndex, RedisIndex, redis};
+use loglake_index::{EmbeddedIndex, RedisIndex};
 use loglake_model::SystemClock;
 use loglake_service::{Config, Role, Sources, load};
 use loglake_store::{FolderStore, ObjectStore};
@@ -121,7 +121,7 @@ pub(crate) async fn cluster(config: &Config, want: Want) -> anyhow::Result<Place
         None => lake.not_checked.push("the index: no processor or query service has used this bucket yet".to_owned()),
         Some((incarnation, partitions)) => {
             let addr = config.index.addr.as_ref().context("index.addr is not set")?;
-            let index = RedisIndex::connect(redis::Config::new(addr.url(), cluster, incarnation)).await;
+            let index = RedisIndex::connect(parts::index_settings(config, addr.url(), incarnation)?).await;
             let index = index.with_context(|| format!("Redis (index.addr) at {addr:?}"))?;
             let live = LiveIndex::new(incarnation, partitions, Arc::new(index));
             lake.index = Some(live.with_older(lake.store.as_ref(), cluster).await?);

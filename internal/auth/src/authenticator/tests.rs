@@ -23,7 +23,8 @@ fn authenticate(auth: &Authenticator, headers: &HeaderMap, scope: Scope, now_ns:
         Scope::Admin => Access::AnyOf(&[Scope::Admin]),
         Scope::Operator => Access::AnyOf(&[Scope::Operator]),
     };
-    auth.authorize(headers, access, now_ns).map(Option::unwrap)
+    let asked = Asked { headers, peer: None, access, call: ("POST", "/v1/query"), request_id: "r" };
+    auth.authorize(&asked, now_ns).map(Option::unwrap)
 }
 
 fn headers(pairs: &[(&'static str, &str)]) -> HeaderMap {
@@ -187,4 +188,34 @@ fn a_signed_token_is_a_credential_where_there_is_an_issuer_and_nothing_elsewhere
     let auth = Authenticator::with_tokens(vec![made.token.clone()]).unwrap().with_oidc(oidc);
     assert_eq!(authenticate(&auth, &shaped, Scope::Query, 0).unwrap_err(), Error::Unauthenticated);
     authenticate(&auth, &headers(&[("x-api-key", &made.text)]), Scope::Query, 0).unwrap();
+}
+
+#[test]
+fn who_is_refused_is_noted_and_nobody_sends_for_the_audit_log() {
+    let (audit, mut trail) = Audit::new(Arc::new(loglake_model::ManualClock::at(0)));
+    let (made, own) = (token("acme", &[Scope::Query]), token(AuditEntry::TENANT, &[Scope::Query, Scope::Ingest]));
+    let auth = Authenticator::with_tokens(vec![made.token.clone(), own.token]).unwrap().with_audit(audit);
+    let key = [("x-api-key", made.text.as_str())];
+    let caller = authenticate(&auth, &headers(&key), Scope::Query, 0).unwrap();
+    authenticate(&auth, &headers(&key), Scope::Ingest, 0).unwrap_err();
+    authenticate(&auth, &headers(&[key[0], (TENANT, "other")]), Scope::Query, 0).unwrap_err();
+    caller.claim("other").unwrap_err();
+    authenticate(&auth, &headers(&[("x-api-key", "ll_a_b")]), Scope::Query, 0).unwrap_err();
+    let own = headers(&[("x-api-key", &own.text)]);
+    authenticate(&auth, &own, Scope::Query, 0).unwrap();
+    assert_eq!(authenticate(&auth, &own, Scope::Ingest, 0).unwrap_err(), Error::Reserved);
+
+    let noted = trail.waiting(10);
+    let who = format!("token {} of acme", made.token.id);
+    let of_caller = |target: &str, reason: &str| (who.clone(), "acme".to_owned(), target.to_owned(), reason.to_owned());
+    let row = |entry: &AuditEntry| {
+        assert_eq!((entry.action.as_str(), entry.outcome.as_str()), ("access", "refused"));
+        (entry.caller.clone(), entry.tenant.clone(), entry.target.clone(), entry.reason.clone())
+    };
+    let rows: Vec<_> = noted.iter().map(row).collect();
+    assert_eq!(rows[0], of_caller("POST /v1/query", "the credential lacks the scope `ingest`"));
+    let other = "the tenant `other` is not the one of the credential";
+    assert_eq!(rows[1..3], [of_caller("POST /v1/query", other), of_caller("tenant_id", other)]);
+    assert_eq!((rows[3].0.as_str(), rows[3].1.as_str()), ("", ""), "a stranger");
+    assert_eq!((rows[4].1.as_str(), rows.len()), (AuditEntry::TENANT, 5));
 }

@@ -7,7 +7,7 @@ use loglake_model::{ErrorKind, ManualClock};
 use parking_lot::Mutex;
 
 use super::*;
-use crate::{Access, Authenticator};
+use crate::{Access, Asked, Authenticator};
 
 const SECOND_NS: i64 = 1_000_000_000;
 
@@ -76,7 +76,9 @@ async fn two() -> (Arc<Shelf>, Arc<ManualClock>, Arc<Registry>, Arc<Registry>) {
 fn let_in(auth: &Authenticator, text: &str, clock: &ManualClock) -> Result<crate::Caller, Error> {
     let mut headers = HeaderMap::new();
     headers.insert("authorization", format!("Bearer {text}").parse().unwrap());
-    auth.authorize(&headers, Access::AnyOf(&[Scope::Query]), clock.now_ns()).map(Option::unwrap)
+    let access = Access::AnyOf(&[Scope::Query]);
+    let asked = Asked { headers: &headers, peer: None, access, call: ("POST", "/v1/query"), request_id: "r" };
+    auth.authorize(&asked, clock.now_ns()).map(Option::unwrap)
 }
 
 #[tokio::test]

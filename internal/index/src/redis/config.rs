@@ -8,12 +8,15 @@ pub struct Config {
     /// - `redis://[user:password@]host:port[/database]`: one server;
     /// - `redis-cluster://[user:password@]host:port[,host:port…]`: a cluster, by some of its nodes;
     /// - `redis-sentinel://[user:password@]host:port[,host:port…]/master[/database][?sentinel_user=…&sentinel_password=…]`:
-    ///   the master of that name, by its sentinels; the first credential is the master's.
+    ///   the master of that name, by its sentinels; the first credential is the master's;
+    /// - the same with `rediss` for `redis`: over TLS.
     pub addr: String,
     /// The cluster whose chunks these are.
     pub cluster: String,
     /// The life of its topic.
     pub incarnation: u32,
+    /// Whose certificates are believed over TLS, PEM; `None` for the system's authorities.
+    pub authorities: Option<Vec<u8>>,
     /// How long to wait for a connection; twice as long with all that goes before it. Default: 2 s.
     pub connect_timeout: Duration,
     /// How long to wait for an answer; past it what was asked is in doubt. Default: 5 s.
@@ -28,6 +31,7 @@ impl Config {
             addr: addr.into(),
             cluster: cluster.into(),
             incarnation,
+            authorities: None,
             connect_timeout: Duration::from_secs(2),
             response_timeout: Duration::from_secs(5),
         }

@@ -7,7 +7,7 @@ use redis::cluster_async::ClusterConnection;
 use redis::sentinel::SentinelClient;
 use redis::{
     AsyncConnectionConfig, Client, Cmd, ConnectionInfo, ErrorKind, Pipeline, RedisError, RedisFuture, ServerErrorKind,
-    Value,
+    TlsCertificates, Value,
 };
 use tokio::sync::{Mutex, Notify};
 use tokio::time::Instant;
@@ -54,7 +54,7 @@ struct State {
 /// Where connections come from.
 enum Source {
     Single(Client),
-    Cluster(Vec<ConnectionInfo>),
+    Cluster(Vec<ConnectionInfo>, Option<TlsCertificates>),
     Sentinel(SentinelClient),
 }
 
@@ -71,9 +71,9 @@ impl Link {
     /// # Errors
     /// `Invalid` when the address or the credential is wrong; `Unavailable`.
     pub(super) async fn connect(config: &Config) -> Result<Self, Error> {
-        let source = match Address::parse(&config.addr)? {
-            Address::Single(node) => Source::Single(Client::open(node).map_err(|error| failed("connect", &error))?),
-            Address::Cluster(nodes) => Source::Cluster(nodes),
+        let source = match Address::parse(&config.addr, config.authorities.as_deref())? {
+            Address::Single(client) => Source::Single(client),
+            Address::Cluster(nodes, certificates) => Source::Cluster(nodes, certificates),
             Address::Sentinel(client) => Source::Sentinel(client),
         };
         let link = Self(Arc::new(Shared {
@@ -142,8 +142,13 @@ impl Link {
                 Source::Sentinel(client) => {
                     client.get_async_connection_with_config(&config).await.map(Connection::Node)
                 }
-                Source::Cluster(nodes) => {
-                    let client = ClusterClientBuilder::new(nodes.clone())
+                Source::Cluster(nodes, certificates) => {
+                    let builder = ClusterClientBuilder::new(nodes.clone());
+                    let builder = match certificates.clone() {
+                        Some(certificates) => builder.certs(certificates),
+                        None => builder,
+                    };
+                    let client = builder
                         .connection_timeout(connect)
                         .response_timeout(response)
                         .retries(CLUSTER_RETRIES)

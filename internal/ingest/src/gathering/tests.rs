@@ -6,7 +6,7 @@ use std::time::Duration;
 use async_trait::async_trait;
 use bytes::Bytes;
 use loglake_api::ingest::v1::LogRecord;
-use loglake_auth::{Access, Authenticator, Scope};
+use loglake_auth::{Access, Asked, Authenticator, Scope};
 use loglake_batch::{LogBatch, SessionPart};
 use loglake_broker::{Appended, Producer};
 use loglake_formats::RawDecoder;
@@ -50,12 +50,9 @@ fn intake(config: Config) -> Intake {
 
 fn tenant() -> TenantId {
     let headers = http::HeaderMap::new();
-    Authenticator::open()
-        .authorize(&headers, Access::AnyOf(&[Scope::Ingest]), NOW_NS)
-        .unwrap()
-        .unwrap()
-        .tenant()
-        .clone()
+    let access = Access::AnyOf(&[Scope::Ingest]);
+    let asked = Asked { headers: &headers, peer: None, access, call: ("POST", "/v1/ingest"), request_id: "r" };
+    Authenticator::open().authorize(&asked, NOW_NS).unwrap().unwrap().tenant().clone()
 }
 
 fn session() -> Origin {

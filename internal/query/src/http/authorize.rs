@@ -3,7 +3,8 @@ use std::sync::Arc;
 use axum::extract::{MatchedPath, Request, State};
 use axum::middleware::Next;
 use axum::response::Response;
-use loglake_auth::{Surface, access};
+use loglake_auth::{Asked, Surface, access};
+use loglake_model::Peer;
 
 use super::answers::RequestId;
 use super::routes::failed;
@@ -15,13 +16,13 @@ use crate::shared::Shared;
 pub(super) async fn authorize(State(shared): State<Arc<Shared>>, mut request: Request, next: Next) -> Response {
     let path = request.extensions().get::<MatchedPath>().map_or("", MatchedPath::as_str);
     let access = access(Surface::QueryHttp, request.method(), path);
-    match shared.auth.authorize(request.headers(), access, shared.clock.now_ns()) {
+    let id = request.extensions().get::<RequestId>().map_or("", |id| id.0.as_str());
+    let (headers, peer) = (request.headers(), request.extensions().get::<Peer>());
+    let call = (request.method().as_str(), request.uri().path());
+    match shared.auth.authorize(&Asked { headers, peer, access, call, request_id: id }, shared.clock.now_ns()) {
         Ok(Some(caller)) => drop(request.extensions_mut().insert(caller)),
         Ok(None) => {}
-        Err(error) => {
-            let id = request.extensions().get::<RequestId>().map_or("", |id| id.0.as_str());
-            return failed(&Error::from(error), id);
-        }
+        Err(error) => return failed(&Error::from(error), id),
     }
     next.run(request).await
 }

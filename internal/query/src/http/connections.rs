@@ -1,4 +1,3 @@
-use std::sync::Arc;
 use std::time::Duration;
 
 use axum::Router;
@@ -8,61 +7,34 @@ use hyper::body::Incoming;
 use hyper_util::rt::{TokioExecutor, TokioIo, TokioTimer};
 use hyper_util::server::conn::auto::Builder;
 use hyper_util::service::TowerToHyperService;
+use loglake_model::Peer;
+use loglake_transport::{Connection, Entrance, Place, attend};
 use tokio::io::{AsyncRead, AsyncWrite};
-use tokio::net::TcpListener;
-use tokio::sync::Semaphore;
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 use tower::ServiceExt as _;
 
 use super::head_watch::{HeadWatch, Watched};
 
-/// Connections at once; past it new ones wait in the system's queue.
-const MAX_CONNECTIONS: usize = 1_024;
 /// How long a client may take to send the head of a request, from its first byte; the first head, from the connection.
 const HEAD_WAIT: Duration = Duration::from_secs(10);
 /// How long a connection may idle between two requests: longer than the pools of most clients keep it.
 const IDLE_WAIT: Duration = Duration::from_secs(75);
-/// How long to rest when no connection can be accepted, as when file descriptors are used up.
-const ACCEPT_WAIT: Duration = Duration::from_millis(50);
 
-/// Serves `router` on `listener` until `shutdown`, then lets what runs finish.
-pub(crate) async fn serve(listener: TcpListener, router: Router, shutdown: CancellationToken) {
-    let places = Arc::new(Semaphore::new(MAX_CONNECTIONS));
+/// Serves `router` on what comes in by `entrance` until `shutdown`, then lets what runs finish.
+pub(crate) async fn serve(entrance: Entrance, router: Router, shutdown: CancellationToken) {
     let connections = TaskTracker::new();
-    loop {
-        let accepted = tokio::select! {
-            () = shutdown.cancelled() => break,
-            accepted = async {
-                let place = Arc::clone(&places).acquire_owned().await;
-                (place, listener.accept().await)
-            } => accepted,
-        };
-        match accepted {
-            (Ok(place), Ok((stream, _))) => {
-                if let Err(error) = stream.set_nodelay(true) {
-                    tracing::debug!(%error, "nodelay not set");
-                }
-                let (router, shutdown) = (router.clone(), shutdown.clone());
-                connections.spawn(async move {
-                    connection(stream, router, shutdown).await;
-                    drop(place);
-                });
-            }
-            (_, Err(error)) => {
-                tracing::warn!(%error, "connection not accepted");
-                tokio::time::sleep(ACCEPT_WAIT).await;
-            }
-            // Nobody closes the semaphore.
-            (Err(_), _) => break,
-        }
-    }
-    drop(listener);
+    let stopping = shutdown.clone();
+    let serve = move |came: Connection| {
+        let (router, shutdown) = (router.clone(), stopping.clone());
+        async move { connection(came.stream, came.peer, came.place, router, shutdown).await }
+    };
+    entrance.run(&shutdown, &connections, serve).await;
     connections.close();
     connections.wait().await;
 }
 
-async fn connection<S>(stream: S, router: Router, shutdown: CancellationToken)
+async fn connection<S>(stream: S, peer: Option<Peer>, place: Place, router: Router, shutdown: CancellationToken)
 where
     S: AsyncRead + AsyncWrite + Send + Unpin + 'static,
 {
@@ -77,10 +49,15 @@ where
         .keep_alive_timeout(Duration::from_secs(20))
         .max_concurrent_streams(128)
         .max_header_list_size(64 << 10);
-    let requests = watch.clone();
-    let router = router.map_request(|request: hyper::Request<Incoming>| request.map(Body::new));
+    let (requests, worker) = (watch.clone(), place.worker());
+    let router = router.map_request(move |mut request: hyper::Request<Incoming>| {
+        if let Some(peer) = &peer {
+            request.extensions_mut().insert(peer.clone());
+        }
+        request.map(Body::new)
+    });
     let service = tower::service_fn(move |request| {
-        let (at_work, router) = (requests.request(), router.clone());
+        let (at_work, router) = ((requests.request(), worker.work()), router.clone());
         async move {
             let answer = router.oneshot(request).await?;
             // It is at work until its last byte was taken.
@@ -94,19 +71,11 @@ where
     });
     let stream = TokioIo::new(Watched::new(stream, watch.clone()));
     let serving = builder.serve_connection(stream, TowerToHyperService::new(service));
-    let mut serving = std::pin::pin!(serving);
     let served = tokio::select! {
-        served = serving.as_mut() => served,
+        served = attend(serving, |serving| serving.graceful_shutdown(), &place, &shutdown) => served,
         () = watch.overdue(HEAD_WAIT) => {
             tracing::debug!("a request's head took too long");
             return;
-        }
-        () = shutdown.cancelled() => {
-            serving.as_mut().graceful_shutdown();
-            tokio::select! {
-                served = serving => served,
-                () = watch.overdue(HEAD_WAIT) => return,
-            }
         }
     };
     if let Err(error) = served {
@@ -117,6 +86,8 @@ where
 #[cfg(test)]
 mod tests {
     use axum::routing::get;
+    use loglake_transport::Places;
+    use prometheus::IntCounter;
     use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _, DuplexStream, duplex};
     use tokio::time::{Instant, sleep};
 
@@ -132,7 +103,10 @@ mod tests {
             "late"
         });
         let router = Router::new().route("/", get(|| async { "here" })).route("/slow", slow);
-        tokio::spawn(connection(server, router, CancellationToken::new()));
+        tokio::spawn(async move {
+            let place = Places::new(1, IntCounter::new("displaced", "x").unwrap()).take().await;
+            connection(server, None, place, router, CancellationToken::new()).await;
+        });
         client
     }
 

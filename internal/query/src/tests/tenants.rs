@@ -50,7 +50,7 @@ fn canaries(tenant: &'static str) -> Vec<Sent> {
     (0..20).map(sent).collect()
 }
 
-async fn two_tenants() -> Lake {
+pub(super) async fn two_tenants() -> Lake {
     let mut lake = Lake::new().await;
     lake.send(&canaries("acme")).await;
     lake.send(&canaries("other")).await;

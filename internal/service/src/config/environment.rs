@@ -5,7 +5,7 @@ use toml::de::DeValue;
 use super::settings::Auth;
 use super::suggest::nearest;
 use super::values::Values;
-use super::{Place, keys, token_row};
+use super::{Key, Place, Shape, certificate_row, keys, token_row};
 
 /// Ours, but not keys: where the file is, and what the agent, the local stack and the tests read.
 const OTHERS: [&str; 5] = ["LOGLAKE_BIN", "LOGLAKE_CONFIG", "LOGLAKE_SERVER", "LOGLAKE_TOKEN", "LOGLAKE_URL"];
@@ -34,7 +34,7 @@ pub(super) fn read(variables: &[(OsString, OsString)], values: &mut Values) {
             let place = Place::Environment(variable);
             match value.to_str() {
                 None => values.problem(place, key.name, "is not UTF-8"),
-                Some(text) if key.name == Auth::TOKENS.name => tokens(text, place, values),
+                Some(text) if key.shape == Shape::Rows => rows(key, text, place, values),
                 Some(text) => values.set(key, text.to_owned(), place),
             }
         }
@@ -42,12 +42,13 @@ pub(super) fn read(variables: &[(OsString, OsString)], values: &mut Values) {
 }
 
 /// Rows written as an inline array: `[{id = "…", sha256 = "…", tenant = "…", scopes = ["query"]}]`.
-fn tokens(text: &str, place: Place, values: &mut Values) {
+fn rows(key: &Key, text: &str, place: Place, values: &mut Values) {
     if text.trim().is_empty() {
-        return values.problem(place, Auth::TOKENS.name, "is empty; give it a value or leave it out");
+        return values.problem(place, key.name, "is empty; give it a value or leave it out");
     }
+    let read = if key.name == Auth::CERTIFICATES.name { certificate_row::read } else { token_row::read };
     match DeValue::parse(text) {
-        Ok(rows) => token_row::read(rows.get_ref(), place.clone(), &|_| place.clone(), values),
-        Err(error) => values.problem(place, Auth::TOKENS.name, format!("is not a TOML array: {}", error.message())),
+        Ok(rows) => read(rows.get_ref(), place.clone(), &|_| place.clone(), values),
+        Err(error) => values.problem(place, key.name, format!("is not a TOML array: {}", error.message())),
     }
 }

@@ -7,7 +7,7 @@ use super::mode::is_world_readable;
 use super::settings::Auth;
 use super::suggest::nearest;
 use super::values::Values;
-use super::{Key, Place, Shape, keys, token_row};
+use super::{Key, Place, Shape, certificate_row, keys, token_row};
 
 /// The largest configuration file: room for a hundred thousand tokens.
 const MAX_BYTES: u64 = 32 << 20;
@@ -60,6 +60,8 @@ fn read_table(table: &DeTable<'_>, prefix: &str, place: &dyn Fn(usize) -> Place,
         let at = place(name.span().start);
         if full == Auth::TOKENS.name {
             token_row::read(value.get_ref(), at, place, values);
+        } else if full == Auth::CERTIFICATES.name {
+            certificate_row::read(value.get_ref(), at, place, values);
         } else if let Some(key) = keys().find(|key| key.name == full) {
             match scalar(key, value.get_ref()) {
                 Ok(text) => values.set(key, text, at),

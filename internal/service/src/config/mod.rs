@@ -4,6 +4,7 @@
 //! `docs/configuration.md` is made from it. [`load()`] reads all three sources and reports every fault at once.
 
 mod amount;
+mod certificate_row;
 mod declare;
 mod environment;
 mod file;
@@ -19,6 +20,7 @@ mod show;
 mod span;
 mod suggest;
 mod token_row;
+mod transport;
 mod value;
 mod values;
 
@@ -26,6 +28,7 @@ mod values;
 mod tests;
 
 pub use amount::Bytes;
+pub use certificate_row::CertificateRow;
 pub use key::{Key, Shape};
 pub use load::{Role, Sources, load};
 pub use place::Place;

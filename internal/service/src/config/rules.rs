@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use super::mode::is_world_readable;
 use super::values::Values;
-use super::{Bytes, Config, Role, Secret, keys};
+use super::{Bytes, Config, Role, Secret, keys, transport};
 
 const MIB: u64 = 1 << 20;
 /// How long the cluster secret must at least be, in bytes.
@@ -16,6 +16,7 @@ pub(super) fn check(role: Role, config: &mut Config, values: &mut Values) {
     cluster_secret(config, values);
     needed(role, config, values);
     bounds(config, values);
+    transport::check(config, values);
     listeners(role, config, values);
 }
 
@@ -173,6 +174,8 @@ fn listeners(role: Role, config: &Config, values: &mut Values) {
                 "is {address}, beyond this machine, and nobody needs a credential; set auth.tokens, auth.required or oidc.issuer, or insecure = true"
             );
             values.problem(values.place(key), *key, message);
+        } else {
+            transport::check_listener(config, key, *address, values);
         }
     }
 }

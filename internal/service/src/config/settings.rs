@@ -7,8 +7,8 @@ use std::time::Duration;
 use super::declare::settings;
 use super::values::Values;
 use super::{
-    Addresses, Advertised, Bytes, ClusterName, Key, LogFilter, LogFormat, LostRecords, RedisAddress, Secret, Shape,
-    TokenRow, Words,
+    Addresses, Advertised, Bytes, CertificateRow, ClusterName, Key, LogFilter, LogFormat, LostRecords, RedisAddress,
+    Secret, Shape, TokenRow, Words,
 };
 
 settings! {
@@ -23,7 +23,8 @@ settings! {
         cluster_secret: Option<Secret> = "";
         /// A file that holds the cluster secret, instead of the secret itself. Only its owner may read it.
         cluster_secret_file: Option<PathBuf> = "";
-        /// Allows listening on other addresses than loopback without tokens. Everybody who reaches the port is then every tenant.
+        /// Allows listening on other addresses than loopback without credentials and without TLS. Everybody who reaches the port is
+        /// then every tenant, and everybody on the way reads along.
         insecure: bool = "false";
         /// What is logged: `error`, `warn`, `info`, `debug` or `trace`, also by part: `info,loglake_query=debug`. `debug` costs
         /// some microseconds a request.
@@ -49,6 +50,8 @@ settings! {
         query: Query;
         /// Metrics and health.
         metrics: Metrics;
+        /// TLS.
+        tls: Transport;
         /// Who may do what.
         auth: Auth;
         /// People's credentials.
@@ -111,7 +114,7 @@ settings! {
 settings! {
     /// The chunk index: Redis for the roles, a local one under `loglake dev`. It can be lost: it is rebuilt from the bucket.
     Index "index." {
-        /// Where Redis is: `host:port` or `redis://[user:password@]host:port[/db]`; a cluster by some of its nodes: `redis-cluster://[user:password@]host:port,host:port`; a master behind sentinels: `redis-sentinel://[user:password@]host:port,host:port/master[/db][?sentinel_user=u&sentinel_password=p]`. Names and passwords are percent-encoded. Needed by the processor and the query service.
+        /// Where Redis is: `host:port` or `redis://[user:password@]host:port[/db]`; a cluster by some of its nodes: `redis-cluster://[user:password@]host:port,host:port`; a master behind sentinels: `redis-sentinel://[user:password@]host:port,host:port/master[/db][?sentinel_user=u&sentinel_password=p]`. With TLS: `rediss://`, `rediss-cluster://`, `rediss-sentinel://`. Names and passwords are percent-encoded. Needed by the processor and the query service.
         addr: Option<RedisAddress> = "", env "REDIS_ADDR";
     }
 }
@@ -140,8 +143,9 @@ settings! {
         block_bytes: Bytes = "512KiB";
         /// Where the query services ask for what is not flushed yet.
         tail_listen: SocketAddr = "127.0.0.1:50053";
-        /// The address under which query services reach `tail_listen`, as `host:port` or `http://host:port`. Default:
-        /// `tail_listen` itself, which must then not be a wildcard.
+        /// The address under which query services reach `tail_listen`, as `host:port`, `http://host:port` or `https://host:port`; with
+        /// TLS it is always `https://`, and the certificate must have the host. Default: `tail_listen` itself, which must then not be
+        /// a wildcard.
         tail_advertise: Option<Advertised> = "";
         /// How long flushed lines stay in memory for queries that read the index just before.
         tail_hold: Duration = "30s";
@@ -232,6 +236,46 @@ impl Metrics {
 }
 
 settings! {
+    /// TLS, on all listeners of the process (also those for metrics and the tail) as soon as there is a certificate. The files are
+    /// read anew when they change, within some seconds, and on SIGHUP; what cannot be used leaves what was good before in use.
+    /// A tail port on loopback is secured only where there is `tls.ca_file`.
+    Transport "tls." {
+        /// The certificate that all listeners show, PEM, with those between it and its authority after it.
+        certificate_file: Option<PathBuf> = "";
+        /// Its private key, PEM. Nobody but its owner and group may read it.
+        key_file: Option<PathBuf> = "";
+        /// The authorities whose client certificates are believed, PEM: the ports for clients ask for a certificate then. What its
+        /// holder may do is in `auth.certificates`; a client that shows none needs a token as ever.
+        client_ca_file: Option<PathBuf> = "";
+        /// Turns away who shows no client certificate, on the ports for clients. Metrics and tail ask for none.
+        require_client_certificate: bool = "false";
+        /// The authorities that this process believes when it calls processors and Redis (`rediss://`), PEM; and, besides the
+        /// system's, when it calls the object store. Read at the start only. Default: the system's.
+        ca_file: Option<PathBuf> = "";
+        /// Says that TLS is done before it gets here: by a proxy, a mesh, or a network that nobody else is on. Without it and without
+        /// a certificate no port but those for metrics may be other than loopback.
+        terminated_elsewhere: bool = "false";
+    }
+}
+
+impl Transport {
+    /// Whether listeners speak TLS.
+    #[must_use]
+    pub fn is_on(&self) -> bool {
+        self.certificate_file.is_some()
+    }
+}
+
+impl Config {
+    /// Whether the tail port speaks TLS too. On loopback only where `tls.ca_file` says who vouches for it: a certificate from
+    /// elsewhere has no such name.
+    #[must_use]
+    pub fn is_tail_secured(&self) -> bool {
+        self.tls.is_on() && (self.tls.ca_file.is_some() || !self.processor.tail_listen.ip().is_loopback())
+    }
+}
+
+settings! {
     /// Who may do what.
     Auth "auth." {
         /// Asks for a credential also where the file has no `auth.tokens`: those that `loglakectl tokens` made, and which rest in the
@@ -244,6 +288,8 @@ settings! {
     with {
         /// The API tokens of the configuration.
         tokens: Vec<TokenRow>;
+        /// Whose client certificates are credentials.
+        certificates: Vec<CertificateRow>;
     }
 }
 
@@ -262,13 +308,28 @@ impl Auth {
         ],
         hides: |_| false,
     };
+
+    /// The key of [`Auth::certificates`].
+    pub(super) const CERTIFICATES: Key = Key {
+        name: "auth.certificates",
+        aliases: &[],
+        shape: Shape::Rows,
+        default: "",
+        dev_default: None,
+        doc: &[
+            "Whose client certificates are credentials: `[[auth.certificates]]` with `san` (a URI or a DNS name that stands in the",
+            "certificate, no pattern), `tenant` and `scopes`. Needs `tls.client_ca_file`. A change needs a restart.",
+        ],
+        hides: |_| false,
+    };
 }
 
 impl Config {
     /// Whether nobody needs a credential.
     #[must_use]
     pub fn is_open(&self) -> bool {
-        self.auth.tokens.is_empty() && !self.auth.required && self.oidc.issuer.is_none()
+        let of = &self.auth;
+        of.tokens.is_empty() && of.certificates.is_empty() && !of.required && self.oidc.issuer.is_none()
     }
 }
 
@@ -320,9 +381,15 @@ impl Part for Vec<TokenRow> {
     }
 }
 
+impl Part for Vec<CertificateRow> {
+    fn read(values: &mut Values) -> Self {
+        values.take_certificates()
+    }
+}
+
 /// All keys, section by section.
 pub fn keys() -> impl Iterator<Item = &'static Key> {
-    const TOKENS: &[Key] = &[Auth::TOKENS];
+    const ROWS: &[Key] = &[Auth::TOKENS, Auth::CERTIFICATES];
     [
         Config::KEYS,
         Broker::KEYS,
@@ -332,8 +399,9 @@ pub fn keys() -> impl Iterator<Item = &'static Key> {
         Ingest::KEYS,
         Query::KEYS,
         Metrics::KEYS,
+        Transport::KEYS,
         Auth::KEYS,
-        TOKENS,
+        ROWS,
         Oidc::KEYS,
         Outgoing::KEYS,
     ]

@@ -196,9 +196,75 @@ fn open_mode_stays_on_this_machine() {
     assert!(said.starts_with("LOGLAKE_QUERY_LISTEN: query.listen: is 0.0.0.0:8080, beyond this machine"), "{said}");
     assert_eq!(said.lines().count(), 1, "{said}");
     let row = r#"[{id = "a", sha256 = "00", tenant = "t", scopes = ["query"]}]"#;
-    let closed = from_environment(Role::Dev, &[wide[0], ("LOGLAKE_AUTH_TOKENS", row)]).unwrap();
+    let elsewhere = ("LOGLAKE_TLS_TERMINATED_ELSEWHERE", "true");
+    let closed = from_environment(Role::Dev, &[wide[0], ("LOGLAKE_AUTH_TOKENS", row), elsewhere]).unwrap();
     assert_eq!(closed.auth.tokens[0].scopes, ["query"]);
+    // Whoever sees to TLS does not see to credentials.
+    assert!(from_environment(Role::Dev, &[wide[0], elsewhere]).unwrap_err().contains("nobody needs a credential"));
     assert!(from_environment(Role::Dev, &[wide[0], ("LOGLAKE_INSECURE", "true")]).is_ok());
+}
+
+#[test]
+fn nothing_is_sent_in_clear_beyond_this_machine_unless_somebody_says_so() {
+    let row = ("LOGLAKE_AUTH_TOKENS", r#"[{id = "a", sha256 = "00", tenant = "t", scopes = ["query"]}]"#);
+    let wide = [
+        ("LOGLAKE_QUERY_LISTEN", "0.0.0.0:8080"),
+        ("LOGLAKE_INGEST_GRPC_LISTEN", "[::]:50051"),
+        ("LOGLAKE_INGEST_HTTP_LISTEN", "10.0.0.1:4318"),
+        ("LOGLAKE_PROCESSOR_TAIL_LISTEN", "10.0.0.1:50053"),
+        ("LOGLAKE_METRICS_QUERY_LISTEN", "0.0.0.0:8083"),
+    ];
+    let with = |more: &[(&str, &str)]| from_environment(Role::Dev, &[&[row], &wide[..], more].concat());
+    let said = with(&[]).unwrap_err();
+    // Metrics hold neither credentials nor records.
+    assert_eq!(said.lines().count(), 4, "{said}");
+    assert!(said.lines().all(|line| line.contains("there is no TLS; set tls.certificate_file")), "{said}");
+    let files = [("LOGLAKE_TLS_CERTIFICATE_FILE", "c.pem"), ("LOGLAKE_TLS_KEY_FILE", "k.pem")];
+    for enough in [&files[..], &[("LOGLAKE_INSECURE", "true")], &[("LOGLAKE_TLS_TERMINATED_ELSEWHERE", "true")]] {
+        assert!(with(enough).is_ok(), "{enough:?}");
+    }
+    // Loopback in every spelling is this machine.
+    assert!(from_environment(Role::Dev, &[row, ("LOGLAKE_QUERY_LISTEN", "[::ffff:127.0.0.1]:1")]).is_ok());
+}
+
+#[test]
+fn what_of_tls_does_not_go_together_is_told() {
+    let text = "[tls]\nkey_file = \"k\"\nclient_ca_file = \"a\"\n[[auth.certificates]]\nsan = \"a.b\"\ntenant = \"t\"\n\
+                scopes = [\"query\"]\n";
+    let said = from_file(Role::Dev, text).unwrap_err();
+    assert!(said.contains("tls.certificate_file: is needed beside tls.key_file"), "{said}");
+    assert!(said.contains("FILE:3: tls.client_ca_file: needs tls.certificate_file"), "{said}");
+    let rows = ("LOGLAKE_AUTH_CERTIFICATES", r#"[{san = "spiffe://a/b", tenant = "t", scopes = ["query"]}]"#);
+    let said = from_environment(Role::Dev, &[rows, ("LOGLAKE_TLS_REQUIRE_CLIENT_CERTIFICATE", "true")]).unwrap_err();
+    assert!(said.contains("LOGLAKE_AUTH_CERTIFICATES: auth.certificates: needs tls.client_ca_file"), "{said}");
+    assert!(said.contains("tls.require_client_certificate: needs tls.client_ca_file"), "{said}");
+    let files = [
+        ("LOGLAKE_TLS_CERTIFICATE_FILE", "c"),
+        ("LOGLAKE_TLS_KEY_FILE", "k"),
+        ("LOGLAKE_TLS_CLIENT_CA_FILE", "a"),
+        ("LOGLAKE_PROCESSOR_TAIL_ADVERTISE", "p1:50053"),
+    ];
+    let with = |more: &[(&str, &str)]| from_environment(Role::Dev, &[&files[..], &[rows], more].concat()).unwrap();
+    let config = with(&[]);
+    assert_eq!((&*config.auth.certificates[0].san, config.is_open()), ("spiffe://a/b", false));
+    // Nobody vouches for loopback, unless it is said who.
+    assert_eq!(config.processor.tail_advertise.unwrap().url(), "http://p1:50053");
+    for vouched in [("LOGLAKE_TLS_CA_FILE", "ca"), ("LOGLAKE_PROCESSOR_TAIL_LISTEN", "10.0.0.1:50053")] {
+        assert_eq!(with(&[vouched]).processor.tail_advertise.unwrap().url(), "https://p1:50053");
+    }
+}
+
+#[test]
+fn rows_for_certificates_are_read_with_their_lines_and_all_their_faults() {
+    let text = "[[auth.certificates]]\nsan = 7\ntennant = \"t\"\nscopes = []\n";
+    let said = from_file(Role::Dev, text).unwrap_err();
+    let wanted = [
+        "FILE:3: auth.certificates[0].tennant: is not a field of a certificate; do you mean \"tenant\"?",
+        "FILE:2: auth.certificates[0].san: is not a text, or empty",
+        "FILE:1: auth.certificates[0].tenant: is missing",
+        "FILE:4: auth.certificates[0].scopes: is a list of \"ingest\", \"query\", \"admin\", with at least one",
+    ];
+    assert_eq!(said.lines().collect::<Vec<_>>(), wanted);
 }
 
 #[test]
@@ -238,6 +304,9 @@ fn addresses_are_checked() {
         ("S3_ENDPOINT", "127.0.0.1:9000"),
         ("LOGLAKE_QUERY_LISTEN", "8080"),
         ("LOGLAKE_PROCESSOR_TAIL_ADVERTISE", "here"),
+        ("LOGLAKE_PROCESSOR_TAIL_ADVERTISE", "ftp://p1:1"),
+        ("REDIS_ADDR", "rediss://a"),
+        ("REDIS_ADDR", "redisss://a:1"),
         ("LOGLAKE_CLUSTER", "../x"),
         ("LOG_LEVEL", "loud"),
         ("LOGLAKE_BROKER_PARTITIONS", "0"),

@@ -103,7 +103,8 @@ fn read_row(
     Some(TokenRow { id: id?, sha256: sha256?, tenant: tenant?, scopes: list?, expires, place: at })
 }
 
-fn texts(value: &Spanned<DeValue<'_>>) -> Option<Vec<String>> {
+/// A list of texts, at least one.
+pub(super) fn texts(value: &Spanned<DeValue<'_>>) -> Option<Vec<String>> {
     let list = value.get_ref().as_array()?;
     let list: Vec<String> = list.iter().map(|one| one.get_ref().as_str().map(str::to_owned)).collect::<Option<_>>()?;
     (!list.is_empty()).then_some(list)

@@ -244,7 +244,7 @@ impl Value for Words {
     }
 }
 
-/// An address that others are told to call: always `http://host:port`.
+/// An address that others are told to call: `http://host:port` or `https://host:port`.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Advertised(String);
 
@@ -254,13 +254,24 @@ impl Advertised {
     pub fn url(&self) -> &str {
         &self.0
     }
+
+    /// The same over TLS.
+    pub(super) fn secure(&mut self) {
+        if let Some(address) = self.0.strip_prefix("http://") {
+            self.0 = format!("https://{address}");
+        }
+    }
 }
 
 impl Value for Advertised {
     const SHAPE: Shape = Shape::Text;
 
     fn read(text: &str) -> Result<Self, String> {
-        host_and_port(text.strip_prefix("http://").unwrap_or(text)).map(|address| Self(format!("http://{address}")))
+        let (scheme, address) = match text.strip_prefix("https://") {
+            Some(address) => ("https", address),
+            None => ("http", text.strip_prefix("http://").unwrap_or(text)),
+        };
+        host_and_port(address).map(|address| Self(format!("{scheme}://{address}")))
     }
 
     fn show(&self) -> String {
@@ -301,9 +312,9 @@ impl Value for RedisAddress {
         let (hosts, path) = address.split_once('/').unwrap_or((address, ""));
         let is_number = |text: &str| text.bytes().all(|byte| byte.is_ascii_digit());
         let (most_hosts, is_path_known) = match scheme {
-            "redis" => (1, is_number(path) && query.is_empty()),
-            "redis-cluster" => (usize::MAX, path.is_empty() && query.is_empty()),
-            "redis-sentinel" => {
+            "redis" | "rediss" => (1, is_number(path) && query.is_empty()),
+            "redis-cluster" | "rediss-cluster" => (usize::MAX, path.is_empty() && query.is_empty()),
+            "redis-sentinel" | "rediss-sentinel" => {
                 let (master, database) = path.split_once('/').unwrap_or((path, ""));
                 let mut parameters = query.split('&').filter(|parameter| !parameter.is_empty());
                 let is_known = |parameter: &str| {
@@ -313,7 +324,8 @@ impl Value for RedisAddress {
             }
             scheme => {
                 return Err(format!(
-                    "\"{scheme}://\" is not spoken here; use \"redis://\", \"redis-cluster://\" or \"redis-sentinel://\""
+                    "\"{scheme}://\" is not spoken here; use \"redis://\", \"redis-cluster://\" or \"redis-sentinel://\", \
+                     with TLS \"rediss://\" and so on"
                 ));
             }
         };

@@ -1,7 +1,7 @@
 use std::collections::BTreeMap;
 
 use super::value::Value;
-use super::{Key, Place, Problem, TokenRow, keys};
+use super::{CertificateRow, Key, Place, Problem, TokenRow, keys};
 
 /// A value as somebody wrote it.
 #[derive(Clone)]
@@ -27,6 +27,7 @@ pub(super) struct Values {
     pub(super) is_dev: bool,
     pub(super) given: BTreeMap<&'static str, Given>,
     pub(super) tokens: Option<(Vec<TokenRow>, Place)>,
+    pub(super) certificates: Option<(Vec<CertificateRow>, Place)>,
     pub(super) problems: Vec<Problem>,
     pub(super) shown: Vec<Shown>,
 }
@@ -73,11 +74,22 @@ impl Values {
     /// Takes the token rows.
     pub(super) fn take_tokens(&mut self) -> Vec<TokenRow> {
         let (rows, place) = self.tokens.take().unwrap_or((Vec::new(), Place::Default));
-        let value = match rows.len() {
-            0 => String::new(),
-            n => format!("{n} token{}", if n == 1 { "" } else { "s" }),
-        };
-        self.shown.push(Shown { key: "auth.tokens", value, place });
+        self.show_rows("auth.tokens", "token", rows.len(), place);
         rows
+    }
+
+    /// Takes the rows for client certificates.
+    pub(super) fn take_certificates(&mut self) -> Vec<CertificateRow> {
+        let (rows, place) = self.certificates.take().unwrap_or((Vec::new(), Place::Default));
+        self.show_rows("auth.certificates", "certificate", rows.len(), place);
+        rows
+    }
+
+    fn show_rows(&mut self, key: &'static str, what: &str, count: usize, place: Place) {
+        let value = match count {
+            0 => String::new(),
+            n => format!("{n} {what}{}", if n == 1 { "" } else { "s" }),
+        };
+        self.shown.push(Shown { key, value, place });
     }
 }

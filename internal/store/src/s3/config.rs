@@ -18,6 +18,8 @@ pub struct Config {
     pub prefix: Option<String>,
     /// Who asks; `None` for the usual chain: `AWS_ACCESS_KEY_ID` and its peers, profile, web identity, container, machine.
     pub credentials: Option<Credentials>,
+    /// Whose certificates are believed besides those of the system's authorities, PEM.
+    pub authorities: Option<Vec<u8>>,
     /// How long to wait.
     pub timeouts: Timeouts,
 }
@@ -34,6 +36,7 @@ impl Config {
             create_bucket: false,
             prefix: None,
             credentials: None,
+            authorities: None,
             timeouts: Timeouts::default(),
         }
     }

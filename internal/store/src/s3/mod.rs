@@ -14,7 +14,7 @@ use aws_sdk_s3::config::{Region, RequestChecksumCalculation, ResponseChecksumVal
 use aws_sdk_s3::error::DisplayErrorContext;
 use aws_sdk_s3::primitives::ByteStream;
 use aws_sdk_s3::types::{BucketLocationConstraint, CreateBucketConfiguration};
-use aws_smithy_http_client::tls::{Provider, rustls_provider::CryptoMode};
+use aws_smithy_http_client::tls::{Provider, TlsContext, TrustStore, rustls_provider::CryptoMode};
 use bytes::{Bytes, BytesMut};
 
 pub use self::config::{Config, Credentials, Timeouts};
@@ -122,7 +122,14 @@ impl S3Store {
 
 async fn client(config: &Config) -> Result<(Client, String), Error> {
     let version = BehaviorVersion::v2026_01_12();
-    let http = aws_smithy_http_client::Builder::new().tls_provider(Provider::Rustls(CryptoMode::Ring)).build_https();
+    let mut trusted = TrustStore::default();
+    if let Some(authorities) = &config.authorities {
+        trusted.add_pem_certificate(authorities.clone());
+    }
+    let tls = TlsContext::builder().with_trust_store(trusted).build();
+    let tls = tls.map_err(|error| Error::Unfit(format!("TLS cannot be set up: {error}")))?;
+    let http = aws_smithy_http_client::Builder::new().tls_provider(Provider::Rustls(CryptoMode::Ring));
+    let http = http.tls_context(tls).build_https();
     let timeouts = TimeoutConfig::builder()
         .connect_timeout(config.timeouts.connect)
         .operation_attempt_timeout(config.timeouts.attempt)
