@@ -19,7 +19,7 @@ use crate::cli::DevArgs;
 use crate::data_folder::DataFolder;
 use crate::roles::Roles;
 use crate::start::{self, Start, explained};
-use crate::{disk_metrics, ingestor, oidc, processor, query, registry};
+use crate::{disk_metrics, ingestor, processor, query, registry};
 
 /// `loglake dev`.
 pub(crate) fn main(args: DevArgs) -> anyhow::Result<()> {
@@ -53,7 +53,8 @@ async fn run(mut start: Start) -> anyhow::Result<()> {
         EmbeddedIndex::open(&folder.index(), cluster, incarnation, Arc::clone(&start.clock)).context("index")?;
     let index = Arc::new(index);
 
-    let (tenants, auth) = registry::open(&start, store.clone()).await?;
+    let mut doors = registry::open(&start, store.clone()).await?;
+    let auth = doors.auth.clone();
 
     let registries = [Registry::new(), Registry::new(), Registry::new()];
     let [ingestor_registry, processor_registry, query_registry] = registries.clone();
@@ -125,8 +126,7 @@ async fn run(mut start: Start) -> anyhow::Result<()> {
     for server in metrics {
         roles.start("metrics", |stop| server.run(stop));
     }
-    roles.start("tenants", |stop| registry::follow(tenants, config.auth.refresh, stop));
-    roles.start("issuer", |stop| oidc::follow(auth, config.clone(), stop));
+    doors.start(config, &mut roles, log.clone(), topic.partitions, start.clock.clone());
     roles.start("processor", |stop| processor.run(stop));
     roles.start("query", |stop| query.run(stop));
     roles.start("ingestor", |stop| ingestor.run(stop));

@@ -11,7 +11,7 @@ use tracing::info;
 use crate::cli::RoleArgs;
 use crate::roles::Roles;
 use crate::start::{self, Start, explained};
-use crate::{oidc, parts, registry, token};
+use crate::{parts, registry};
 
 /// `loglake ingestor`.
 pub(crate) fn main(args: RoleArgs) -> anyhow::Result<()> {
@@ -26,18 +26,16 @@ async fn run(start: Start) -> anyhow::Result<()> {
     let broker = parts::kafka(config, "ingestor").await?;
     let topic = parts::topic(&*broker).await?;
     // It needs no store but for this; without one only the configuration's tokens are known.
-    let (tenants, auth) = if config.store.bucket.is_some() && !config.is_open() {
-        let (tenants, auth) = registry::open_later(&start).await?;
-        (Some(tenants), auth)
+    let mut doors = if config.store.bucket.is_some() && !config.is_open() {
+        registry::open_later(&start).await?
     } else {
-        (None, Arc::new(token::authenticator(config)?))
+        registry::configured(&start)?
     };
-    let people = Arc::clone(&auth);
     let parts = loglake_ingest::Parts {
         producer: broker.clone(),
         partitions: topic.partitions,
         clock: start.clock.clone(),
-        auth,
+        auth: Arc::clone(&doors.auth),
         session_key: SessionKey::new(&start.cluster_secret()?),
         registry,
         ready,
@@ -49,10 +47,7 @@ async fn run(start: Start) -> anyhow::Result<()> {
     let mut roles = Roles::new(start.shutdown.clone());
     start.watch(&mut roles);
     roles.start("metrics", |stop| metrics.run(stop));
-    if let Some(tenants) = tenants {
-        roles.start("tenants", |stop| registry::follow(tenants, config.auth.refresh, stop));
-    }
-    roles.start("issuer", |stop| oidc::follow(people, config.clone(), stop));
+    doors.start(config, &mut roles, broker, topic.partitions, Arc::clone(&start.clock));
     roles.start("ingestor", |stop| ingestor.run(stop));
     start.until_ready().await;
     roles.run(config.grace).await

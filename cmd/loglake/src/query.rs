@@ -9,7 +9,6 @@ use prometheus::Registry;
 use tracing::info;
 
 use crate::cli::RoleArgs;
-use crate::oidc;
 use crate::parts::{self, Parts};
 use crate::registry;
 use crate::roles::Roles;
@@ -26,16 +25,16 @@ async fn run(start: Start) -> anyhow::Result<()> {
     let ready = start.readiness.role("query");
     let metrics = start.metrics(Role::Query, metrics_listener(config), &registry).await?;
     let Parts { broker, store, index, incarnation } = parts::connect(&start, "query").await?;
-    let (tenants, auth) = registry::open(&start, store.clone()).await?;
+    let mut doors = registry::open(&start, store.clone()).await?;
+    let partitions = parts::topic(&*broker).await?.partitions;
     let secret = start.cluster_secret()?;
-    let people = auth.clone();
     let parts = loglake_query::Parts {
-        reader: broker,
+        reader: broker.clone(),
         store,
         index,
         incarnation,
         clock: start.clock.clone(),
-        auth,
+        auth: doors.auth.clone(),
         internal: InternalKey::new(&secret),
         cursor_key: secret.derive(keys::CURSOR),
         registry,
@@ -49,8 +48,7 @@ async fn run(start: Start) -> anyhow::Result<()> {
     let mut roles = Roles::new(start.shutdown.clone());
     start.watch(&mut roles);
     roles.start("metrics", |stop| metrics.run(stop));
-    roles.start("tenants", |stop| registry::follow(tenants, config.auth.refresh, stop));
-    roles.start("issuer", |stop| oidc::follow(people, config.clone(), stop));
+    doors.start(config, &mut roles, broker, partitions, start.clock.clone());
     roles.start("query", |stop| query.run(stop));
     start.until_ready().await;
     roles.run(config.grace).await

@@ -63,6 +63,9 @@ pub(crate) enum Command {
     /// Lists, adds, suspends and resumes tenants; for operators.
     #[command(subcommand)]
     Tenants(TenantsCommand),
+    /// Checks the audit log; with a credential of the tenant `loglake-audit` that has the scope `query`.
+    #[command(subcommand)]
+    Audit(AuditCommand),
     /// Lists, makes, rotates and revokes tokens; for a tenant's administrators and for operators.
     #[command(subcommand)]
     Tokens(TokensCommand),
@@ -106,6 +109,19 @@ pub(crate) struct QueryArgs {
     /// Oldest first.
     #[arg(long)]
     pub(crate) forward: bool,
+}
+
+#[derive(Debug, Subcommand)]
+pub(crate) enum AuditCommand {
+    /// Follows every process's chain of entries, and says what was altered or left out. (`query --service audit` reads them.)
+    Verify {
+        /// Not before this time: RFC 3339, or s, ms, us or ns since 1970.
+        #[arg(long, value_name = "TIME")]
+        from: Option<String>,
+        /// Before this time.
+        #[arg(long, value_name = "TIME")]
+        to: Option<String>,
+    },
 }
 
 #[derive(Debug, Subcommand)]

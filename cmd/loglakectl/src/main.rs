@@ -3,6 +3,7 @@
 //! Start with [`args`], which says what there is; each command is a file, [`client`] is the way to the server.
 
 mod args;
+mod audit;
 mod client;
 mod escape;
 mod query;
@@ -43,6 +44,7 @@ async fn run(args: Args) -> anyhow::Result<()> {
     let client = Client::new(&args.server)?;
     match args.command {
         Command::Query(of) => query::run(&client, &of, args.server.json).await,
+        Command::Audit(of) => audit::run(&client, of, args.server.json).await,
         Command::Tenants(of) => tenants::run(&client, of, args.server.json).await,
         Command::Tokens(of) => tokens::run(&client, of, args.server.tenant.as_deref(), args.server.json).await,
     }

@@ -10,7 +10,7 @@ use crate::certificate::{Certificate, Certificates};
 use crate::credential::{self, TENANT};
 use crate::registry::{LiveTenant, LiveToken};
 use crate::token::{self, Token};
-use crate::{Access, Caller, Error, Oidc, Registry};
+use crate::{Access, Audit, Caller, Error, Oidc, Registry};
 
 /// Whose requests are let in.
 #[derive(Debug)]
@@ -22,6 +22,8 @@ pub struct Authenticator {
     registry: Option<Arc<Registry>>,
     /// Who verifies the tokens that an issuer signed for people.
     oidc: Option<Arc<Oidc>>,
+    /// Where refusals are noted.
+    audit: Audit,
 }
 
 #[derive(Debug)]
@@ -40,7 +42,13 @@ impl Authenticator {
     #[must_use]
     pub fn open() -> Self {
         let fallback = TenantName::parse(Self::DEFAULT_TENANT).expect("the name follows the rule");
-        Self { mode: Mode::Open { fallback }, certificates: Certificates::default(), registry: None, oidc: None }
+        Self {
+            mode: Mode::Open { fallback },
+            certificates: Certificates::default(),
+            registry: None,
+            oidc: None,
+            audit: Audit::off(),
+        }
     }
 
     /// Lets in who has one of `tokens`; nobody when there are none.
@@ -55,7 +63,13 @@ impl Authenticator {
                 return Err(Error::DuplicateId(former.token.id.clone()));
             }
         }
-        Ok(Self { mode: Mode::Tokens(by_id), certificates: Certificates::default(), registry: None, oidc: None })
+        Ok(Self {
+            mode: Mode::Tokens(by_id),
+            certificates: Certificates::default(),
+            registry: None,
+            oidc: None,
+            audit: Audit::off(),
+        })
     }
 
     /// Lets those in whose client certificate has one of these names, unless it is open anyway.
@@ -76,6 +90,12 @@ impl Authenticator {
     #[must_use]
     pub fn with_oidc(self, oidc: Arc<Oidc>) -> Self {
         Self { oidc: Some(oidc), ..self }
+    }
+
+    /// Notes in `audit` who is refused.
+    #[must_use]
+    pub fn with_audit(self, audit: Audit) -> Self {
+        Self { audit, ..self }
     }
 
     /// Who verifies people's tokens, where there is an issuer.

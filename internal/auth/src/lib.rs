@@ -7,6 +7,7 @@
 //! everything runs are in [`registry`].
 
 mod access;
+mod audit;
 mod authenticator;
 mod caller;
 mod certificate;
@@ -24,6 +25,7 @@ pub mod session;
 mod token;
 
 pub use access::{Access, ROUTES, Route, Surface, access, allowed};
+pub use audit::{Audit, AuditTrail, Deed};
 pub use authenticator::Authenticator;
 pub use caller::Caller;
 pub use certificate::{Certificate, CertificateConfig, certificates_from};

@@ -24,7 +24,7 @@ pub(crate) use live::{LiveTenant, LiveToken};
 
 use self::entry::{Change, Entry, KeptToken};
 use self::state::State;
-use crate::{Error, NewToken, Scope, new_token};
+use crate::{Audit, Deed, Error, NewToken, Scope, new_token};
 
 /// How often a change is tried again when others were first.
 const MAX_TRIES: usize = 32;
@@ -45,6 +45,7 @@ pub struct Registry {
     reading: tokio::sync::Mutex<IsBegun>,
     known: RwLock<Known>,
     read_at_ns: AtomicI64,
+    audit: Audit,
 }
 
 /// Whether the newest checkpoint was looked for.
@@ -96,7 +97,13 @@ impl Registry {
     #[must_use]
     pub fn new(ledger: Arc<dyn Ledger>, clock: Arc<dyn Clock>) -> Self {
         let reading = tokio::sync::Mutex::new(IsBegun(false));
-        Self { ledger, clock, reading, known: RwLock::default(), read_at_ns: AtomicI64::new(0) }
+        Self { ledger, clock, reading, known: RwLock::default(), read_at_ns: AtomicI64::new(0), audit: Audit::off() }
+    }
+
+    /// Notes in `audit` what is changed through this registry.
+    #[must_use]
+    pub fn with_audit(self, audit: Audit) -> Self {
+        Self { audit, ..self }
     }
 
     /// Takes in what was appended since the last time; the first time all of it, from the newest checkpoint on. What was known
@@ -323,12 +330,30 @@ impl Registry {
             };
             if is_ours {
                 info!(number = entry.number, by, change = ?Shown(&entry.change), "registry changed");
+                self.note(&entry);
                 self.refresh().await?;
                 self.fold(entry.number).await;
                 return Ok(entry.number);
             }
         }
         Err(Error::Contended)
+    }
+
+    /// Notes a change that was made here.
+    fn note(&self, entry: &Entry) {
+        let known = self.known.read();
+        let owner = |id: &String| known.state.tokens.get(id).map(|token| &token.tenant);
+        let (action, target, tenant) = match &entry.change {
+            Change::TenantAdded { tenant } => ("tenant.add", "", Some(tenant)),
+            Change::TenantSuspended { tenant } => ("tenant.suspend", "", Some(tenant)),
+            Change::TenantResumed { tenant } => ("tenant.resume", "", Some(tenant)),
+            Change::TokenAdded { token } => ("token.add", token.id.as_str(), Some(&token.tenant)),
+            Change::TokenRotated { id, successor, .. } => ("token.rotate", id.as_str(), Some(&successor.tenant)),
+            Change::TokenRevoked { id, .. } => ("token.revoke", id.as_str(), owner(id)),
+        };
+        let request_id = &format!("registry-{}", entry.number);
+        let deed = Deed { action, caller: &entry.by, tenant, target, request_id };
+        self.audit.note(deed, &Ok::<_, Error>(()));
     }
 
     /// Saves a checkpoint after some entries. That it fails loses nothing.

@@ -21,6 +21,9 @@ pub enum Error {
     /// The registry has metrics of these names already.
     #[error("the metrics cannot be registered: {0}")]
     Metrics(#[from] prometheus::Error),
+    /// An entry of the audit log could not be made a record.
+    #[error("the audit log: {0}")]
+    Audit(String),
     /// The descriptors that reflection serves are damaged.
     #[error("reflection cannot be set up: {0}")]
     Reflection(#[from] tonic_reflection::server::Error),
@@ -33,7 +36,7 @@ impl Error {
         match self {
             Self::Bind { .. } => ErrorKind::Unavailable,
             Self::Config(_) => ErrorKind::Invalid,
-            Self::Metrics(_) | Self::Reflection(_) => ErrorKind::Internal,
+            Self::Metrics(_) | Self::Reflection(_) | Self::Audit(_) => ErrorKind::Internal,
         }
     }
 }

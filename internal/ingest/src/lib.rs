@@ -7,6 +7,7 @@
 //! Start with [`Ingestor`]; the way of a request is in `gathering.rs` and `intake.rs`, the two surfaces are in `grpc/` and `http/`.
 
 mod allowance;
+mod audit;
 mod budget;
 mod config;
 mod error;
@@ -22,6 +23,7 @@ mod request_id;
 mod serve;
 mod shared;
 
+pub use audit::AuditWriter;
 pub use config::Config;
 pub use error::Error;
 pub use ingestor::{Ingestor, Parts};

@@ -3,6 +3,7 @@
 //! Start with [`RecordId`] (what makes a record itself), [`TenantId`] (who may see it), [`mod@line`] (how it is written down)
 //! and [`ChunkMeta`] (where it ends up).
 
+mod audit;
 mod chunk_meta;
 mod clock;
 mod error_kind;
@@ -27,6 +28,7 @@ mod timestamp;
 mod timestamp_text;
 mod window;
 
+pub use audit::AuditEntry;
 pub use chunk_meta::{ChunkMeta, LevelCounts};
 pub use clock::{Clock, ManualClock, SystemClock};
 pub use error_kind::ErrorKind;
