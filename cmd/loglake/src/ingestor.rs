@@ -11,7 +11,7 @@ use tracing::info;
 use crate::cli::RoleArgs;
 use crate::roles::Roles;
 use crate::start::{self, Start, explained};
-use crate::{parts, registry, token};
+use crate::{limits, parts, registry, token};
 
 /// `loglake ingestor`.
 pub(crate) fn main(args: RoleArgs) -> anyhow::Result<()> {
@@ -25,8 +25,8 @@ async fn run(start: Start) -> anyhow::Result<()> {
     let metrics = start.metrics(Role::Ingestor, metrics_listener(config), &registry).await?;
     let broker = parts::kafka(config, "ingestor").await?;
     let topic = parts::topic(&*broker).await?;
-    // It needs no store but for this; without one only the configuration's tokens are known.
-    let (tenants, auth) = if config.store.bucket.is_some() && !config.auth.is_open() {
+    // It needs no store but for this; without one only the configuration's tokens and limits are known.
+    let (tenants, auth) = if config.store.bucket.is_some() {
         let (tenants, auth) = registry::open_later(&start).await?;
         (Some(tenants), auth)
     } else {
@@ -37,6 +37,8 @@ async fn run(start: Start) -> anyhow::Result<()> {
         partitions: topic.partitions,
         clock: start.clock.clone(),
         auth,
+        limits: limits::of(config, tenants.clone()),
+        counters: limits::counters(config)?,
         session_key: SessionKey::new(&start.cluster_secret()?),
         registry,
         ready,

@@ -14,6 +14,7 @@ mod exit;
 mod health;
 mod ingestor;
 mod ledger;
+mod limits;
 mod memory;
 mod parts;
 mod processor;

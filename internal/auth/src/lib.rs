@@ -3,7 +3,7 @@
 //! A [`loglake_model::TenantId`] is made only in this crate, out of a credential that was checked. Start with
 //! [`Authenticator::authorize`] and the table of who may call what, [`ROUTES`]. How roles prove themselves to one another is in [`internal`], the keys that come from
 //! the cluster's secret in [`keys`], the tokens of clients' sessions in [`session`]. Tenants and tokens that can be changed while
-//! everything runs are in [`registry`].
+//! everything runs are in [`registry`], and how much each tenant may take in [`limits`].
 
 mod access;
 mod authenticator;
@@ -14,6 +14,7 @@ mod error;
 mod hex;
 pub mod internal;
 pub mod keys;
+pub mod limits;
 mod listen;
 pub mod registry;
 mod scope;

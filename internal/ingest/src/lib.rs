@@ -21,6 +21,7 @@ mod origins;
 mod request_id;
 mod serve;
 mod shared;
+mod sharing;
 
 pub use config::Config;
 pub use error::Error;

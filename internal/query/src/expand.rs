@@ -75,6 +75,14 @@ impl Opener {
         }
     }
 
+    /// Bytes that are searched then.
+    pub(crate) fn searched(closed: &Closed) -> u64 {
+        match closed {
+            Closed::Chunk(_) => 0,
+            Closed::Block(_, row) => u64::from(row.raw_length),
+        }
+    }
+
     /// A chunk that is not there: removed meanwhile, so that newer entries know better; or lost, when they named it again.
     fn vanished(&self, meta: &ChunkMeta) -> Opened {
         if self.is_last_plan {

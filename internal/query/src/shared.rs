@@ -2,6 +2,7 @@ use std::collections::BTreeSet;
 use std::sync::Arc;
 
 use loglake_auth::Authenticator;
+use loglake_auth::limits::TenantLimits;
 use loglake_broker::Reader;
 use loglake_index::ChunkIndex;
 use loglake_model::{Clock, Readiness, Service, TenantId, partition_of};
@@ -16,6 +17,7 @@ use crate::heads::HeadReader;
 use crate::metrics::Metrics;
 use crate::older::Older;
 use crate::tail_client::TailClient;
+use crate::turns::Turns;
 use crate::{Config, Error};
 
 /// What all queries share.
@@ -39,6 +41,10 @@ pub(crate) struct Shared {
     pub(crate) heads: HeadReader,
     pub(crate) tails: TailClient,
     pub(crate) failing: Failing,
+    /// How much each tenant may ask for.
+    pub(crate) limits: TenantLimits,
+    /// Queries of a tenant that run at once.
+    pub(crate) tenant_turns: Turns,
     /// Queries that run at once.
     pub(crate) turns: Semaphore,
     /// See [`crate::Surroundings`].

@@ -158,6 +158,8 @@ impl Harness {
             partitions: PARTITIONS,
             clock: Arc::clone(&clock) as Arc<dyn loglake_model::Clock>,
             auth: Arc::new(auth),
+            limits: loglake_auth::limits::TenantLimits::none(),
+            counters: None,
             session_key: session_key(),
             registry: registry.clone(),
             ready: readiness.role("ingestor"),

@@ -140,6 +140,16 @@ fn bounds(config: &Config, values: &mut Values) {
     let is_soon = (Duration::from_millis(100)..=Duration::from_secs(50)).contains(&refresh);
     rule(is_soon, "auth.refresh", "must be from 100ms to 50s, so that a token is revoked within a minute");
     rule(amount(query.look_ahead_bytes, MIB, 1024 * MIB), "query.look_ahead_bytes", "must be from 1MiB to 1GiB");
+    let limits = &config.limits;
+    rule((second..=hour).contains(&limits.ingest_burst), "limits.ingest_burst", "must be from 1s to 1h");
+    rule(limits.services <= 1_000_000, "limits.services", "must be at most 1000000, 0 for no limit");
+    rule(limits.new_services <= 1_000_000, "limits.new_services", "must be at most 1000000, 0 for no limit");
+    rule(limits.attributes <= 256, "limits.attributes", "must be at most 256");
+    rule(limits.query_concurrency <= 100_000, "limits.query_concurrency", "must be at most 100000, 0 for no limit");
+    rule(limits.query_time <= 24 * hour, "limits.query_time", "must be at most 1d, 0s for no limit");
+    for (key, bytes) in [("limits.ingest_bytes", limits.ingest_bytes), ("limits.query_bytes", limits.query_bytes)] {
+        rule(bytes.0 <= 1 << 53, key, "must be at most 8192TiB, 0 for no limit");
+    }
     rule(config.metrics.tenants <= 10_000, "metrics.tenants", "must be at most 10000");
 }
 

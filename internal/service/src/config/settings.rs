@@ -51,6 +51,8 @@ settings! {
         metrics: Metrics;
         /// Who may do what.
         auth: Auth;
+        /// How much of it.
+        limits: Limits;
     }
 }
 
@@ -266,6 +268,34 @@ impl Auth {
     }
 }
 
+settings! {
+    /// How much a tenant may take, where `loglakectl tenants limit` says nothing else of it; 0 is unlimited. See `docs/security.md`.
+    Limits "limits." {
+        /// How many bytes a second a tenant may send, as they are once decompressed. Past it requests are refused (429,
+        /// `RESOURCE_EXHAUSTED`) and streams slowed down.
+        ingest_bytes: Bytes = "256MiB", dev "0";
+        /// How many records a second.
+        ingest_records: u32 = "1000000", dev "0";
+        /// How many seconds' worth of both may come at once, 1s to 1h. A request of more than that never passes.
+        ingest_burst: Duration = "10s";
+        /// How many services a tenant may have within an hour, up to 1000000. Past it records of new ones are refused. Each costs an
+        /// ingestor some 30 bytes of memory, and a processor a chunk.
+        services: u32 = "10000";
+        /// How many of them may be new in an hour, up to 1000000. Not counted in an ingestor's first five minutes: all are new to it then.
+        new_services: u32 = "5000";
+        /// How many attributes a record may have, at most 256.
+        attributes: u32 = "256";
+        /// How many queries of a tenant run at a time in one query service; others wait for their turn. Less than `query.concurrent`
+        /// leaves room for other tenants.
+        query_concurrency: u32 = "8";
+        /// How many bytes of blocks, decompressed, a query may search. Past it a page ends early and has a cursor; a count is refused
+        /// (422).
+        query_bytes: Bytes = "32GiB";
+        /// The longest a query may take, where that is less than `query.timeout`.
+        query_time: Duration = "0s";
+    }
+}
+
 /// A part of a section that is not made of keys with one value.
 trait Part {
     fn read(values: &mut Values) -> Self;
@@ -291,6 +321,7 @@ pub fn keys() -> impl Iterator<Item = &'static Key> {
         Metrics::KEYS,
         Auth::KEYS,
         TOKENS,
+        Limits::KEYS,
     ]
     .into_iter()
     .flatten()
