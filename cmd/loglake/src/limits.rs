@@ -20,6 +20,7 @@ pub(crate) fn of(config: &Config, registry: Option<Arc<Registry>>) -> TenantLimi
         .with(Limit::IngestBurstMs, ms(of.ingest_burst))
         .with(Limit::Services, of.services.into())
         .with(Limit::NewServices, of.new_services.into())
+        .with(Limit::Windows, of.windows.into())
         .with(Limit::Attributes, of.attributes.into())
         .with(Limit::QueryConcurrency, of.query_concurrency.into())
         .with(Limit::QueryBytes, of.query_bytes.0)

@@ -153,6 +153,9 @@ pub(crate) struct LimitArgs {
     /// Services that may be new within an hour.
     #[arg(long, value_name = "N", value_parser = amount::count)]
     pub(crate) new_services: Option<u64>,
+    /// Hours of event time, of a service each, that it may send records of within ten minutes.
+    #[arg(long, value_name = "N", value_parser = amount::count)]
+    pub(crate) windows: Option<u64>,
     /// Attributes of a record.
     #[arg(long, value_name = "N", value_parser = amount::count)]
     pub(crate) attributes: Option<u64>,

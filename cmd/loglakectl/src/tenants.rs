@@ -54,6 +54,7 @@ async fn limit(client: &Client, args: &LimitArgs, is_json: bool) -> anyhow::Resu
         ("ingest_burst_ms", args.ingest_burst),
         ("services", args.services),
         ("new_services", args.new_services),
+        ("windows", args.windows),
         ("attributes", args.attributes),
         ("query_concurrency", args.query_concurrency),
         ("query_bytes", args.query_bytes),

@@ -16,6 +16,9 @@ use crate::shared::refusal_of;
 /// After how many records others get their turn on this thread.
 const RECORDS_A_TURN: u64 = 256;
 
+/// The span of event time that counts as one window: an hour, as long as processors have nothing else set.
+const WINDOW_NS: i64 = 3_600_000_000_000;
+
 /// Records on their way to becoming messages.
 pub(crate) struct Gathering<'a> {
     intake: &'a Intake,
@@ -62,6 +65,8 @@ impl From<Fault> for Unfit {
 /// Where the records of a service go.
 struct Route {
     service: Service,
+    /// The window of the last record that was let in.
+    window: Option<i64>,
     /// Which of the open messages.
     open: usize,
     /// Which of its groups, as far as is known.
@@ -113,7 +118,7 @@ impl<'a> Gathering<'a> {
         if self.most_attributes().is_some_and(may_be_many) {
             return false;
         }
-        let Ok(route) = self.route(raw.service) else { return false };
+        let Ok(route) = self.route(raw.service, timestamp_ns) else { return false };
         let written = self.add(route, |builder, service, group| {
             let head = Head { service, timestamp_ns, level: raw.level, trace_id: raw.trace_id };
             builder.write(head, group, |out| pipeline.rest_of_raw(raw, received_at_ns, out))
@@ -181,7 +186,7 @@ impl<'a> Gathering<'a> {
         let pipeline = &self.intake.pipeline;
         let rendered = pipeline.render_measured(record, self.received_at_ns, self.measured, line)?;
         let route = self
-            .route(rendered.service.as_str())
+            .route(rendered.service.as_str(), rendered.timestamp_ns)
             .map_err(|none| none.map_or_else(|| internal().into(), Unfit::Over))?;
         let added = self.add(route, |builder, service, _| {
             builder.push(service, rendered.timestamp_ns, rendered.level, &rendered.trace_id, line)
@@ -192,11 +197,11 @@ impl<'a> Gathering<'a> {
         })
     }
 
-    /// The route of the service `name`.
+    /// The route of the service `name`, for a record of `timestamp_ns`.
     ///
     /// # Errors
-    /// The limit, where the tenant has no room for one more service; `None` for a name that is none.
-    fn route(&mut self, name: &str) -> Result<usize, Option<Over>> {
+    /// The limit, where the tenant has no room for one more service or window; `None` for a name that is none.
+    fn route(&mut self, name: &str, timestamp_ns: i64) -> Result<usize, Option<Over>> {
         let is_last = self.routes.get(self.last).is_some_and(|route| route.service.as_str() == name);
         if !is_last {
             self.last = match self.by_name.get(name) {
@@ -208,6 +213,14 @@ impl<'a> Gathering<'a> {
                 }
             };
         }
+        // Records mostly come in order: the window rarely changes.
+        let window = timestamp_ns.div_euclid(WINDOW_NS);
+        if let Some(route) = self.routes.get_mut(self.last)
+            && route.window != Some(window)
+        {
+            self.quota.admit_window(name, window, self.received_at_ns)?;
+            route.window = Some(window);
+        }
         Ok(self.last)
     }
 
@@ -218,7 +231,7 @@ impl<'a> Gathering<'a> {
             self.open.len() - 1
         });
         self.by_name.insert(service.clone(), self.routes.len());
-        self.routes.push(Route { service, open, group: None });
+        self.routes.push(Route { service, window: None, open, group: None });
         self.routes.len() - 1
     }
 
@@ -229,7 +242,7 @@ impl<'a> Gathering<'a> {
         route: usize,
         put: impl Fn(&mut BatchBuilder, &Service, Option<usize>) -> Result<Written, loglake_batch::Error>,
     ) -> Result<(), loglake_batch::Error> {
-        let Route { service, open, group } = &mut self.routes[route];
+        let Route { service, window: _, open, group } = &mut self.routes[route];
         let (partition, builder) = &mut self.open[*open];
         let fresh = || BatchBuilder::new(&self.tenant, self.received_at_ns, self.origin.clone());
         // A builder that counts minutes ends at another record when a time of receipt falls into another minute: where repeats are

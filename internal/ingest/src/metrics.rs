@@ -166,8 +166,14 @@ impl Metrics {
             self.requests.with_label_values(&[protocol, ErrorKind::Unavailable.as_str()]);
             self.ack_seconds.with_label_values(&[protocol]);
         }
-        for limit in [Limit::IngestBytes, Limit::IngestRecords, Limit::Services, Limit::NewServices, Limit::Attributes]
-        {
+        for limit in [
+            Limit::IngestBytes,
+            Limit::IngestRecords,
+            Limit::Services,
+            Limit::NewServices,
+            Limit::Windows,
+            Limit::Attributes,
+        ] {
             self.limited.with_label_values(&[limit.as_str()]);
         }
         self.tenant_limited.with_label_values(&[TenantLabels::OTHERS]);

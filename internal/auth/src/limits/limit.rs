@@ -18,6 +18,8 @@ pub enum Limit {
     Services,
     /// Services an hour that were not active before.
     NewServices,
+    /// Hours of event time, of a service each, that records came for within ten minutes: each is a chunk that a processor keeps open.
+    Windows,
     /// Attributes of one record, at most 256.
     Attributes,
     /// Queries that run at a time.
@@ -29,7 +31,7 @@ pub enum Limit {
 }
 
 /// How many limits there are.
-const COUNT: usize = 9;
+const COUNT: usize = 10;
 
 impl Limit {
     /// All of them, in the order in which they are shown.
@@ -39,6 +41,7 @@ impl Limit {
         Self::IngestBurstMs,
         Self::Services,
         Self::NewServices,
+        Self::Windows,
         Self::Attributes,
         Self::QueryConcurrency,
         Self::QueryBytes,
@@ -54,6 +57,7 @@ impl Limit {
             Self::IngestBurstMs => "ingest_burst_ms",
             Self::Services => "services",
             Self::NewServices => "new_services",
+            Self::Windows => "windows",
             Self::Attributes => "attributes",
             Self::QueryConcurrency => "query_concurrency",
             Self::QueryBytes => "query_bytes",
@@ -75,7 +79,7 @@ impl Limit {
         let (least, most) = match self {
             // Without any burst nothing would pass.
             Self::IngestBurstMs => (1_000, 3_600_000),
-            Self::Services | Self::NewServices => (0, MAX_SERVICES),
+            Self::Services | Self::NewServices | Self::Windows => (0, MAX_REMEMBERED),
             Self::Attributes => (0, MAX_ATTRIBUTES),
             Self::QueryConcurrency => (0, 100_000),
             Self::QueryTimeMs => (0, 86_400_000),
@@ -90,8 +94,8 @@ impl Limit {
     }
 }
 
-/// No tenant's memory of services grows past this, whatever it may have.
-const MAX_SERVICES: u64 = 1_000_000;
+/// What is remembered of one tenant grows no further, whatever it may have.
+const MAX_REMEMBERED: u64 = 1_000_000;
 /// No record has more, whatever the tenant.
 const MAX_ATTRIBUTES: u64 = 256;
 

@@ -48,6 +48,13 @@ impl Over {
             (Limit::NewServices, _) => {
                 ("service", format!("the tenant may bring {most} new services an hour: this one would be one more"))
             }
+            (Limit::Windows, _) => (
+                "timestamp",
+                format!(
+                    "the tenant may have records of {most} hours and services within ten minutes: send them more slowly, or \
+                     in the order of their times"
+                ),
+            ),
             (other, _) => ("", format!("the tenant's limit {} is {most}", other.as_str())),
         };
         let code = if wait.is_some() { FaultCode::RateLimited } else { FaultCode::TooLarge };
@@ -56,10 +63,18 @@ impl Over {
 }
 
 /// What is counted of a tenant in this process.
-#[derive(Debug, Default)]
+#[derive(Debug)]
 pub(super) struct Counted {
     pub(super) rates: Mutex<Rates>,
-    pub(super) names: Mutex<Names>,
+    pub(super) services: Mutex<Names>,
+    pub(super) windows: Mutex<Names>,
+}
+
+impl Default for Counted {
+    fn default() -> Self {
+        let (services, windows) = (Mutex::new(Names::services()), Mutex::new(Names::windows()));
+        Self { rates: Mutex::default(), services, windows }
+    }
 }
 
 /// A tenant's rates.
@@ -169,7 +184,18 @@ impl Quota {
     /// # Errors
     /// The limit of services, or of new ones.
     pub fn admit(&self, service: &str, now_ns: i64) -> Result<(), Over> {
-        let mut names = self.counted.names.lock();
-        names.admit(&self.remembered, service, now_ns, &self.limits, self.is_learning)
+        let (most, fresh) = (self.limits.most(Limit::Services), self.limits.most(Limit::NewServices));
+        // After a restart all are new.
+        let fresh = fresh.filter(|_| !self.is_learning);
+        self.counted.services.lock().admit(&self.remembered, service, now_ns, most, fresh)
+    }
+
+    /// Lets records of `service` in whose time lies in the window number `window`, counted in hours.
+    ///
+    /// # Errors
+    /// The limit of windows.
+    pub fn admit_window(&self, service: &str, window: i64, now_ns: i64) -> Result<(), Over> {
+        let Some(most) = self.limits.most(Limit::Windows) else { return Ok(()) };
+        self.counted.windows.lock().admit(&self.remembered, (service, window), now_ns, Some(most), None)
     }
 }

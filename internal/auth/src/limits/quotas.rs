@@ -76,10 +76,12 @@ impl Quotas {
         let mut rates = counted.rates.lock();
         let is_full = rate(&limits, Limit::IngestBytes).is_none_or(|rate| rates.bytes.is_full(now_ns, rate))
             && rate(&limits, Limit::IngestRecords).is_none_or(|rate| rates.records.is_full(now_ns, rate));
-        let mut names = counted.names.lock();
-        let is_idle = is_full && now_ns.saturating_sub(rates.used_ns) >= QUIET_NS && names.is_idle(now_ns);
+        let (mut services, mut windows) = (counted.services.lock(), counted.windows.lock());
+        let is_quiet = now_ns.saturating_sub(rates.used_ns) >= QUIET_NS;
+        let is_idle = is_full && is_quiet && services.is_idle(now_ns) && windows.is_idle(now_ns);
         if is_idle {
-            names.clear(&self.remembered);
+            services.clear(&self.remembered);
+            windows.clear(&self.remembered);
         }
         is_idle
     }

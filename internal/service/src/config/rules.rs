@@ -144,6 +144,7 @@ fn bounds(config: &Config, values: &mut Values) {
     rule((second..=hour).contains(&limits.ingest_burst), "limits.ingest_burst", "must be from 1s to 1h");
     rule(limits.services <= 1_000_000, "limits.services", "must be at most 1000000, 0 for no limit");
     rule(limits.new_services <= 1_000_000, "limits.new_services", "must be at most 1000000, 0 for no limit");
+    rule(limits.windows <= 1_000_000, "limits.windows", "must be at most 1000000, 0 for no limit");
     rule(limits.attributes <= 256, "limits.attributes", "must be at most 256");
     rule(limits.query_concurrency <= 100_000, "limits.query_concurrency", "must be at most 100000, 0 for no limit");
     rule(limits.query_time <= 24 * hour, "limits.query_time", "must be at most 1d, 0s for no limit");

@@ -215,7 +215,7 @@ settings! {
         /// The query service's.
         query_listen: SocketAddr = "127.0.0.1:8083";
         /// How many tenants each process counts by name, 0 to 10000: the first that it meets; all others are counted together
-        /// as `_other`. Each costs Prometheus some eight time series a process. Whoever reaches the metrics' ports then sees who
+        /// as `_other`. Each costs Prometheus some ten time series a process. Whoever reaches the metrics' ports then sees who
         /// the tenants are and how much they send: keep those ports to those who run this.
         tenants: u32 = "0";
     }
@@ -283,6 +283,10 @@ settings! {
         services: u32 = "10000";
         /// How many of them may be new in an hour, up to 1000000. Not counted in an ingestor's first five minutes: all are new to it then.
         new_services: u32 = "5000";
+        /// How many hours of event time, of a service each, a tenant may send records of within ten minutes, up to 1000000. Each is a
+        /// chunk that a processor keeps open and a small object: what random event times would make without end. Leave at least two
+        /// for each of its services, and more for what is sent of the past.
+        windows: u32 = "50000";
         /// How many attributes a record may have, at most 256.
         attributes: u32 = "256";
         /// How many queries of a tenant run at a time in one query service; others wait for their turn. Less than `query.concurrent`
