@@ -203,7 +203,9 @@ impl Merge {
                     let has_moved = self.merged.page.rows > 0 || Some(rank) > first;
                     if let Some(bytes) = self.too_much() {
                         self.merged.is_spent = true;
-                        break if has_moved { self.stopped(rank) } else { End::TooCostly(bytes) };
+                        let end = self.stopped(rank);
+                        // The same will be searched for the page after it: one that ends where it began is followed by no other.
+                        break if has_moved && self.is_past(end) { end } else { End::TooCostly(bytes) };
                     }
                     let Ok(opened) = timeout_at(deadline, self.opening.next()).await else {
                         break if has_moved { self.stopped(rank) } else { End::NoProgress };
@@ -231,6 +233,15 @@ impl Merge {
                 Some(self.searched_bytes + u64::from(row.raw_length)).filter(|bytes| self.budget.is_passed_by(*bytes))
             }
             _ => None,
+        }
+    }
+
+    /// Whether a page that ends so got further than the one before it.
+    fn is_past(&self, end: End) -> bool {
+        let query = &self.opener.query;
+        match (end, query.after) {
+            (End::At(last), Some(after)) => query.direction.rank(last) > query.direction.rank(after),
+            _ => true,
         }
     }
 

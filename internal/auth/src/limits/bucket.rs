@@ -96,12 +96,13 @@ impl Bucket {
         self.level = (self.level - i128::from(amount) * i128::from(rate.span_ns)).max(self.level.min(-full));
     }
 
-    /// How much would have been taken of each span, over the last burst, if `amount` were too.
+    /// How much would have been taken of each span, over the last burst, if `amount` were too: more than the rate where it is not there.
     pub(super) fn pace(&self, amount: u64, rate: Rate) -> u64 {
         let span_ns = i128::from(rate.span_ns);
-        let taken = i128::from(rate.burst) * span_ns - self.level + i128::from(amount) * span_ns;
-        let spans = (i128::from(rate.burst) / i128::from(rate.amount.max(1))).max(1);
-        u64::try_from(taken / span_ns / spans).unwrap_or(0)
+        let lacks = i128::from(rate.burst) * span_ns - self.level + i128::from(amount) * span_ns;
+        let taken = u128::try_from(lacks).unwrap_or(0).div_ceil(u128::from(rate.span_ns.max(1)));
+        let pace = (taken * u128::from(rate.amount)).div_ceil(u128::from(rate.burst.max(1)));
+        u64::try_from(pace).unwrap_or(u64::MAX)
     }
 
     /// Whether nothing is owed and nothing would be lost by forgetting it.
@@ -130,7 +131,7 @@ mod tests {
         assert_eq!(bucket.take_within(20, NOW, rate, Duration::ZERO), Ok(Duration::ZERO));
         let wait = Duration::from_millis(300);
         assert_eq!(bucket.take_within(3, NOW, rate, Duration::ZERO), Err(Short::Until(wait)));
-        assert!(bucket.pace(3, rate) > 10);
+        assert_eq!(bucket.pace(3, rate), 12, "23 within two seconds");
         assert_eq!(
             bucket.take_within(3, NOW + 299_999_999, rate, Duration::ZERO),
             Err(Short::Until(Duration::from_nanos(1)))

@@ -9,5 +9,6 @@ mod harness;
 mod http;
 mod http_faults;
 mod keys;
+mod limits;
 mod sessions;
 mod tenants;
