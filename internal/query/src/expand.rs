@@ -155,7 +155,7 @@ impl Opener {
         let (scanned, bytes) = (u64::from(row.records), if reading.number == 0 { members.bytes } else { 0 });
         drop(members);
         let (query, matcher) = (Arc::clone(&self.query), Arc::clone(&self.matcher));
-        match self.shared.compute(move || Run::of_block(&query, &matcher, &row, &member)).await? {
+        match self.shared.compute(&self.query.tenant, move || Run::of_block(&query, &matcher, &row, &member)).await? {
             Ok(run) => Ok(Opened::Rows { key: meta.key.clone(), run, scanned, bytes }),
             Err(reason) => Ok(Opened::Damaged { key: meta.key.clone(), reason }),
         }

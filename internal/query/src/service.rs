@@ -82,6 +82,8 @@ impl QueryService {
             turns: Semaphore::new(config.concurrent.clamp(1, Semaphore::MAX_PERMITS)),
             is_single_threaded,
             cpu: Arc::new(Semaphore::new(cores)),
+            tenant_cpu: Turns::default(),
+            cores,
             cursors: CursorKey::new(parts.cursor_key),
             first_partitions,
             older,

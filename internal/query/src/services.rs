@@ -148,7 +148,7 @@ async fn count(
         };
         let row = *row;
         let counted = shared
-            .compute(move || {
+            .compute(tenant, move || {
                 let block = decode_block(&row, &member).map_err(|error| error.to_string())?;
                 let everything = Filter::default().compile().map_err(|error| error.to_string())?;
                 let mut count = Count::NONE;

@@ -7,7 +7,7 @@ use std::time::Duration;
 
 use loglake_model::{Fault, FaultCode, TenantName};
 use parking_lot::Mutex;
-use tokio::sync::{OwnedSemaphorePermit, Semaphore};
+use tokio::sync::{AcquireError, OwnedSemaphorePermit, Semaphore};
 use tokio::time::{Instant, timeout_at};
 
 /// Queries of a tenant that may wait for its turns, for each that may run.
@@ -17,7 +17,7 @@ const PATIENCE: Duration = Duration::from_secs(10);
 /// Tenants that are known before those with nothing under way are forgotten.
 const KNOWN: usize = 1_024;
 
-/// Who runs, by tenant.
+/// Who has turns, by tenant.
 #[derive(Debug, Default)]
 pub(crate) struct Turns(Mutex<HashMap<TenantName, Arc<Shares>>>);
 
@@ -66,6 +66,13 @@ impl Turns {
             // The semaphore is never closed.
             Ok(Err(_)) | Err(_) => Err(over()),
         }
+    }
+
+    /// Waits for a turn of `tenant`, of which `most` may run at a time, however long that is: for pieces of work that are short.
+    pub(crate) async fn wait(&self, tenant: &TenantName, most: usize) -> Result<Turn, AcquireError> {
+        let shares = self.shares(tenant, most.clamp(1, Semaphore::MAX_PERMITS));
+        let permit = Arc::clone(&shares.free).acquire_owned().await?;
+        Ok(Turn { _permit: permit, _shares: shares })
     }
 
     fn shares(&self, tenant: &TenantName, most: usize) -> Arc<Shares> {
@@ -145,6 +152,21 @@ mod tests {
         }));
         let (fault, _) = refused.await.unwrap();
         assert_eq!((fault.actual, began.elapsed()), (Some(2 + 9), Duration::ZERO));
+    }
+
+    #[tokio::test]
+    async fn in_the_line_for_a_core_one_tenant_is_not_before_all_others() {
+        let turns = Arc::new(Turns::default());
+        let held = [turns.wait(&name("noisy"), 2).await.unwrap(), turns.wait(&name("noisy"), 2).await.unwrap()];
+        let late = tokio::spawn({
+            let turns = Arc::clone(&turns);
+            async move { turns.wait(&name("noisy"), 2).await.map(drop) }
+        });
+        tokio::task::yield_now().await;
+        assert!(!late.is_finished());
+        turns.wait(&name("quiet"), 2).await.unwrap();
+        drop(held);
+        late.await.unwrap().unwrap();
     }
 
     #[tokio::test(start_paused = true)]

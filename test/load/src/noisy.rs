@@ -195,6 +195,9 @@ impl Noise {
                 while !over.load(Ordering::Relaxed) {
                     let at = next.fetch_add(1, Ordering::Relaxed);
                     tokio::time::sleep_until((began + between.mul_f64(at as f64)).into()).await;
+                    if over.load(Ordering::Relaxed) {
+                        break;
+                    }
                     let request =
                         client.post(&url).header("x-scope-orgid", NOISY).body(bodies[at % bodies.len()].clone());
                     let status = request.send().await.context("sending")?.status();

@@ -250,8 +250,8 @@ async fn scan(shared: &Arc<Shared>, counting: &Arc<Counting>, work: Work) -> Res
         Err(NoMembers::Damaged(reason)) => return Err(NoCount::Damaged(work.chunk, reason)),
         Err(NoMembers::Failed(error)) => return Err(NoCount::Failed(error)),
     };
-    let (counting, bytes) = (Arc::clone(counting), members.bytes);
-    let counted = shared.compute(move || {
+    let (tenant, counting, bytes) = (counting.tenant.clone(), Arc::clone(counting), members.bytes);
+    let counted = shared.compute(&tenant, move || {
         let tally = count(&counting, &work, &members.blocks);
         (work, tally)
     });
