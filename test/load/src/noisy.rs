@@ -21,7 +21,8 @@ const QUIET: &str = "quiet";
 const NOISY: &str = "noisy";
 /// Records of a body of the quiet one, and how often it sends one and asks a query.
 const QUIET_RECORDS: usize = 50;
-const QUIET_EVERY: Duration = Duration::from_millis(50);
+const SENDS_EVERY: Duration = Duration::from_millis(50);
+const ASKS_EVERY: Duration = Duration::from_millis(100);
 /// Bodies of the noisy one that are under way at once, at most.
 const NOISY_SENDERS: usize = 64;
 /// Clients of the noisy one that ask, each without a pause.
@@ -144,7 +145,7 @@ fn bodies(corpus: &Corpus) -> anyhow::Result<(Vec<Bytes>, Bytes)> {
 /// The quiet tenant sends and asks for a while.
 async fn quiet(body: &Bytes, urls: &Urls, span: Duration) -> anyhow::Result<Part> {
     let (client, url) = (reqwest::Client::new(), format!("{}/v1/ingest", urls.http));
-    let sending = every(span, async || {
+    let sending = every(span, SENDS_EVERY, async || {
         let request = client.post(&url).header("x-scope-orgid", QUIET).body(body.clone());
         let answer = request.send().await.context("sending")?;
         let status = answer.status();
@@ -153,24 +154,26 @@ async fn quiet(body: &Bytes, urls: &Urls, span: Duration) -> anyhow::Result<Part
         Ok(())
     });
     let asker = Asker::new(urls, Some(QUIET));
-    let asking = every(span, async || asker.page(&json!({ "limit": 100 })).await.map(drop));
+    let asking = every(span, ASKS_EVERY, async || asker.page(&json!({ "limit": 100 })).await.map(drop));
     let (sent, asked) = tokio::join!(sending, asking);
     Ok(Part { acknowledgements: Percentiles::of(&sent?), queries: Percentiles::of(&asked?) })
 }
 
-/// Does something again and again, whether or not it took too long, and says how long after it was due each was done.
-async fn every(span: Duration, work: impl AsyncFn() -> anyhow::Result<()>) -> anyhow::Result<Vec<Duration>> {
-    let (began, mut times) = (Instant::now(), Vec::new());
-    for at in 0_u32.. {
-        let due = began + QUIET_EVERY * at;
-        if due >= began + span {
-            break;
-        }
+/// Does something again and again, as independent users would: none waits for the one before. Says how long after it was due each
+/// was done.
+async fn every(
+    span: Duration,
+    between: Duration,
+    work: impl AsyncFn() -> anyhow::Result<()>,
+) -> anyhow::Result<Vec<Duration>> {
+    let (began, work) = (Instant::now(), &work);
+    let dues = (0_u32..).map(|at| began + between * at).take_while(|due| *due < began + span);
+    let works = dues.map(|due| async move {
         tokio::time::sleep_until(due.into()).await;
         work().await?;
-        times.push(due.elapsed());
-    }
-    Ok(times)
+        Ok(due.elapsed())
+    });
+    futures_util::future::try_join_all(works).await
 }
 
 /// The noisy tenant under way.
