@@ -268,6 +268,7 @@ impl<'a> Gathering<'a> {
     /// # Errors
     /// `Invalid` when a record of a request with a key lies outside of the times allowed: none of it is kept. `Exhausted` when the
     /// tenant has no room for the service of one of its records, where repeats are told apart: none of it either. `TooLarge` when
+    /// it alone has more services than the tenant may, or
     /// one partition gets more messages than can be told apart. `Internal` when a message could not be written, which only
     /// happens when the clock shows a time before 1970.
     pub(crate) fn finish(self) -> Result<Gathered, Refusal> {
@@ -279,6 +280,9 @@ impl<'a> Gathering<'a> {
         if let Some((place, over)) = self.over
             && self.origin != Origin::None
         {
+            // This request alone has more than all places: waiting does not help.
+            let never = over.limit == Limit::Services && self.routes.len() as u64 >= over.most;
+            let over = Over { wait: over.wait.filter(|_| !never), ..over };
             let mut refusal = refusal_of(&over);
             let what =
                 "none of a request that may be sent again is kept when the tenant has no room for one of its services";

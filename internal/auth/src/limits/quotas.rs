@@ -96,9 +96,11 @@ impl Quotas {
             let mut rates = counted.rates.lock();
             let [bytes, records] = std::mem::take(&mut rates.untold);
             let is_quiet = bytes == 0 && records == 0 && now_ns.saturating_sub(rates.used_ns) >= QUIET_NS;
-            let limits = self.limits.of(&tenant);
-            let is_limited = limits.most(Limit::IngestBytes).or(limits.most(Limit::IngestRecords)).is_some();
-            if is_quiet || !is_limited {
+            let is_limited = || {
+                let limits = self.limits.of(&tenant);
+                limits.most(Limit::IngestBytes).or(limits.most(Limit::IngestRecords)).is_some()
+            };
+            if is_quiet || !is_limited() {
                 rates.sums = None;
             } else {
                 untold.push(Taken { tenant, bytes, records });

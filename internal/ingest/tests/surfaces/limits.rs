@@ -83,6 +83,13 @@ async fn a_request_that_may_be_sent_again_is_kept_as_a_whole_or_not_at_all() {
         (429, "rate_limited", Some("service"))
     );
     assert!(refused.json["error"]["message"].as_str().unwrap().contains("record 3"), "{}", refused.text);
+    let never = post(&harness, Some("k2"), lines(0..4)).await;
+    assert_eq!(
+        (never.status, never.code(), never.headers.get("retry-after")),
+        (413, "too_large", None),
+        "{}",
+        never.text
+    );
     assert_eq!(harness.broker.stored().len(), 2);
     let kept = post(&harness, None, lines(1..5)).await;
     assert_eq!((kept.status, kept.json["accepted"].as_u64(), kept.json["rejected"].as_u64()), (200, Some(2), Some(2)));
