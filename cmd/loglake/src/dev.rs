@@ -19,7 +19,7 @@ use crate::cli::DevArgs;
 use crate::data_folder::DataFolder;
 use crate::roles::Roles;
 use crate::start::{self, Start, explained};
-use crate::{disk_metrics, ingestor, limits, processor, query, registry};
+use crate::{disk_metrics, ingestor, limits, oidc, processor, query, registry};
 
 /// `loglake dev`.
 pub(crate) fn main(args: DevArgs) -> anyhow::Result<()> {
@@ -125,6 +125,7 @@ async fn run(mut start: Start) -> anyhow::Result<()> {
         roles.start("metrics", |stop| server.run(stop));
     }
     roles.start("tenants", |stop| registry::follow(tenants, config.auth.refresh, stop));
+    roles.start("issuer", |stop| oidc::follow(auth, config.clone(), stop));
     roles.start("processor", |stop| processor.run(stop));
     roles.start("query", |stop| query.run(stop));
     roles.start("ingestor", |stop| ingestor.run(stop));

@@ -11,7 +11,7 @@ use tracing::info;
 use crate::cli::RoleArgs;
 use crate::roles::Roles;
 use crate::start::{self, Start, explained};
-use crate::{limits, parts, registry, token};
+use crate::{limits, oidc, parts, registry, token};
 
 /// `loglake ingestor`.
 pub(crate) fn main(args: RoleArgs) -> anyhow::Result<()> {
@@ -32,6 +32,7 @@ async fn run(start: Start) -> anyhow::Result<()> {
     } else {
         (None, Arc::new(token::authenticator(config)?))
     };
+    let people = Arc::clone(&auth);
     let parts = loglake_ingest::Parts {
         producer: broker.clone(),
         partitions: topic.partitions,
@@ -51,6 +52,7 @@ async fn run(start: Start) -> anyhow::Result<()> {
     if let Some(tenants) = tenants {
         roles.start("tenants", |stop| registry::follow(tenants, config.auth.refresh, stop));
     }
+    roles.start("issuer", |stop| oidc::follow(people, config.clone(), stop));
     roles.start("ingestor", |stop| ingestor.run(stop));
     start.until_ready().await;
     roles.run(config.grace).await

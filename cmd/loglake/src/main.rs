@@ -16,6 +16,7 @@ mod ingestor;
 mod ledger;
 mod limits;
 mod memory;
+mod oidc;
 mod parts;
 mod processor;
 mod query;

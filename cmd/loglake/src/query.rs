@@ -9,6 +9,7 @@ use prometheus::Registry;
 use tracing::info;
 
 use crate::cli::RoleArgs;
+use crate::oidc;
 use crate::parts::{self, Parts};
 use crate::roles::Roles;
 use crate::start::{self, Start, explained};
@@ -27,6 +28,7 @@ async fn run(start: Start) -> anyhow::Result<()> {
     let Parts { broker, store, index, incarnation } = parts::connect(&start, "query").await?;
     let (tenants, auth) = registry::open(&start, store.clone()).await?;
     let secret = start.cluster_secret()?;
+    let people = auth.clone();
     let parts = loglake_query::Parts {
         reader: broker,
         store,
@@ -47,6 +49,7 @@ async fn run(start: Start) -> anyhow::Result<()> {
     let mut roles = Roles::new(start.shutdown.clone());
     roles.start("metrics", |stop| metrics.run(stop));
     roles.start("tenants", |stop| registry::follow(tenants, config.auth.refresh, stop));
+    roles.start("issuer", |stop| oidc::follow(people, config.clone(), stop));
     roles.start("query", |stop| query.run(stop));
     start.until_ready().await;
     roles.run(config.grace).await

@@ -1,12 +1,14 @@
 use std::io::Write as _;
+use std::sync::Arc;
 
 use anyhow::Context as _;
-use loglake_auth::{Authenticator, Scope, TokenConfig, new_token, tokens_from};
-use loglake_model::{TenantName, Timestamp};
+use loglake_auth::{Authenticator, Oidc, Scope, TokenConfig, new_token, tokens_from};
+use loglake_model::{Fault, TenantName, Timestamp};
 use loglake_service::config::Place;
 use loglake_service::{Config, Problem, Problems};
 
 use crate::cli::TokenCommand;
+use crate::oidc;
 
 /// `loglake token new`.
 pub(crate) fn main(command: TokenCommand) -> anyhow::Result<()> {
@@ -44,7 +46,7 @@ pub(crate) fn main(command: TokenCommand) -> anyhow::Result<()> {
 /// Who may do what, as the configuration says. All faults of all rows are told at once.
 pub(crate) fn authenticator(config: &Config) -> Result<Authenticator, Problems> {
     let rows = &config.auth.tokens;
-    if config.auth.is_open() {
+    if config.is_open() {
         return Ok(Authenticator::open());
     }
     let configs: Vec<TokenConfig> = rows
@@ -70,10 +72,20 @@ pub(crate) fn authenticator(config: &Config) -> Result<Authenticator, Problems> 
                 .collect(),
         )
     })?;
-    Authenticator::with_tokens(tokens).map_err(|error| {
+    let auth = Authenticator::with_tokens(tokens).map_err(|error| {
         let (place, key) = (rows[0].place.clone(), "auth.tokens".to_owned());
         Problems(vec![Problem { place, key, message: error.to_string() }])
-    })
+    })?;
+    let Some(settings) = oidc::settings(config) else { return Ok(auth) };
+    let oidc = Oidc::new(&settings).map_err(|faults| {
+        let problem = |fault: Fault| Problem {
+            place: Place::Default,
+            key: format!("oidc.{}", fault.field),
+            message: fault.message,
+        };
+        Problems(faults.into_iter().map(problem).collect())
+    })?;
+    Ok(auth.with_oidc(Arc::new(oidc)))
 }
 
 #[cfg(test)]

@@ -9,7 +9,7 @@ use tracing::warn;
 use crate::credential::{self, TENANT};
 use crate::registry::{LiveTenant, LiveToken};
 use crate::token::{self, Token};
-use crate::{Access, Caller, Error, Registry};
+use crate::{Access, Caller, Error, Oidc, Registry};
 
 /// Whose requests are let in.
 #[derive(Debug)]
@@ -17,6 +17,8 @@ pub struct Authenticator {
     mode: Mode,
     /// The tenants and tokens that can be changed while this runs.
     registry: Option<Arc<Registry>>,
+    /// Who verifies the tokens that an issuer signed for people.
+    oidc: Option<Arc<Oidc>>,
 }
 
 #[derive(Debug)]
@@ -35,7 +37,7 @@ impl Authenticator {
     #[must_use]
     pub fn open() -> Self {
         let fallback = TenantName::parse(Self::DEFAULT_TENANT).expect("the name follows the rule");
-        Self { mode: Mode::Open { fallback }, registry: None }
+        Self { mode: Mode::Open { fallback }, registry: None, oidc: None }
     }
 
     /// Lets in who has one of `tokens`; nobody when there are none.
@@ -50,13 +52,25 @@ impl Authenticator {
                 return Err(Error::DuplicateId(former.token.id.clone()));
             }
         }
-        Ok(Self { mode: Mode::Tokens(by_id), registry: None })
+        Ok(Self { mode: Mode::Tokens(by_id), registry: None, oidc: None })
     }
 
     /// Lets the tokens of `registry` in too, unless it is open anyway, and refuses those of suspended tenants.
     #[must_use]
     pub fn with_registry(self, registry: Arc<Registry>) -> Self {
         Self { registry: Some(registry), ..self }
+    }
+
+    /// Lets people in whose tokens `oidc` verifies, unless it is open anyway.
+    #[must_use]
+    pub fn with_oidc(self, oidc: Arc<Oidc>) -> Self {
+        Self { oidc: Some(oidc), ..self }
+    }
+
+    /// Who verifies people's tokens, where there is an issuer.
+    #[must_use]
+    pub fn oidc(&self) -> Option<&Arc<Oidc>> {
+        self.oidc.as_ref()
     }
 
     /// The tenants and tokens that can be changed while this runs, where this process has them.
@@ -74,8 +88,9 @@ impl Authenticator {
     /// Says who makes the request with these `headers` (HTTP headers or gRPC metadata), if they may do what asks for `access`.
     /// `None` where nothing is asked for.
     ///
-    /// The token comes from `Authorization: Bearer`, from the password of `Basic` or from `X-API-Key`. `X-Scope-OrgID` may
-    /// repeat the tenant; in open mode it chooses it, and credentials are not looked at.
+    /// The token comes from `Authorization: Bearer`, from the password of `Basic` or from `X-API-Key`; it is one of this
+    /// installation, or one that its issuer signed. `X-Scope-OrgID` may repeat the tenant; in open mode it chooses it, and
+    /// credentials are not looked at.
     ///
     /// # Errors
     /// `Unauthenticated` without a valid credential (one text for all cases); `Forbidden` without the scope, for another
@@ -93,27 +108,38 @@ impl Authenticator {
             Mode::Tokens(tokens) => tokens,
         };
         let text = credential::token_text(headers)?;
-        let Some(token) = token::id_of(&text).and_then(|id| self.find(tokens, id)) else {
-            // As much work as for a token that exists, so that ids cannot be told by the clock.
-            let _ = token::sha256(&text).ct_eq(&[0; 32]);
-            return Err(Error::Unauthenticated);
+        let caller = match &self.oidc {
+            Some(oidc) if Oidc::is_shaped(&text) => {
+                let person = oidc.verify(&text, now_ns)?;
+                let standing = self.standing(&person.tenant);
+                Caller::by_person(person, standing)
+            }
+            _ => self.by_token(tokens, &text)?,
         };
-        if !token.token.is(&text) {
-            return Err(Error::Unauthenticated);
-        }
-        let (id, tenant) = (token.token.id.clone(), token.token.tenant.clone());
-        let caller = Caller::by_token(token, self.standing(&tenant));
         caller.check(now_ns)?;
         if !scopes.iter().any(|scope| caller.has(*scope)) {
             return Err(scopes.first().map_or(Error::Closed, |scope| Error::Scope(*scope)));
         }
         match credential::tenant_header(headers)? {
-            Some(named) if named != tenant => {
-                warn!(token = id, %tenant, claimed = %named, place = TENANT, "other tenant refused");
+            Some(named) if named != *caller.tenant().name() => {
+                warn!(caller = caller.name(), claimed = %named, place = TENANT, "other tenant refused");
                 Err(Error::OtherTenant(named))
             }
             _ => Ok(Some(caller)),
         }
+    }
+
+    fn by_token(&self, tokens: &HashMap<String, Arc<LiveToken>>, text: &str) -> Result<Caller, Error> {
+        let Some(token) = token::id_of(text).and_then(|id| self.find(tokens, id)) else {
+            // As much work as for a token that exists, so that ids cannot be told by the clock.
+            let _ = token::sha256(text).ct_eq(&[0; 32]);
+            return Err(Error::Unauthenticated);
+        };
+        if !token.token.is(text) {
+            return Err(Error::Unauthenticated);
+        }
+        let standing = self.standing(&token.token.tenant);
+        Ok(Caller::by_token(token, standing))
     }
 
     fn find(&self, tokens: &HashMap<String, Arc<LiveToken>>, id: &str) -> Option<Arc<LiveToken>> {

@@ -3,6 +3,7 @@ use std::sync::Arc;
 use loglake_model::{TenantId, TenantName};
 use tracing::warn;
 
+use crate::oidc::Person;
 use crate::registry::{LiveTenant, LiveToken};
 use crate::{Error, Scope};
 
@@ -12,12 +13,20 @@ pub struct Caller {
     tenant: TenantId,
     /// Nobody has chosen the tenant yet: open mode without `X-Scope-OrgID`.
     may_choose: bool,
-    /// Open mode: there was no credential.
-    is_open: bool,
-    /// The token that was checked; it may end while the caller is served.
-    token: Option<Arc<LiveToken>>,
+    credential: Credential,
     /// What holds for the whole tenant, where the registry knows it.
     standing: Option<Arc<LiveTenant>>,
+}
+
+/// What was checked.
+#[derive(Clone, Debug)]
+enum Credential {
+    /// Nothing: open mode.
+    None,
+    /// A token; it may end while the caller is served.
+    Token(Arc<LiveToken>),
+    /// A person's token, signed by the issuer.
+    Person(Arc<Person>),
 }
 
 impl Caller {
@@ -27,8 +36,18 @@ impl Caller {
         Self {
             tenant: TenantId::from_credential(token.token.tenant.clone()),
             may_choose: false,
-            is_open: false,
-            token: Some(token),
+            credential: Credential::Token(token),
+            standing,
+        }
+    }
+
+    /// The caller whose token an issuer signed.
+    #[expect(clippy::disallowed_methods, reason = "this is the crate that makes a TenantId, out of a verified token")]
+    pub(crate) fn by_person(person: Person, standing: Option<Arc<LiveTenant>>) -> Self {
+        Self {
+            tenant: TenantId::from_credential(person.tenant.clone()),
+            may_choose: false,
+            credential: Credential::Person(Arc::new(person)),
             standing,
         }
     }
@@ -39,8 +58,7 @@ impl Caller {
         Self {
             may_choose: chosen.is_none(),
             tenant: TenantId::from_credential(chosen.unwrap_or_else(|| fallback.clone())),
-            is_open: true,
-            token: None,
+            credential: Credential::None,
             standing: None,
         }
     }
@@ -51,16 +69,23 @@ impl Caller {
         &self.tenant
     }
 
-    /// The id of the token used; `None` in open mode.
+    /// The id of the token used; `None` for other credentials, and in open mode.
     #[must_use]
     pub fn token_id(&self) -> Option<&str> {
-        self.token.as_ref().map(|token| token.token.id.as_str())
+        match &self.credential {
+            Credential::Token(token) => Some(&token.token.id),
+            Credential::Person(_) | Credential::None => None,
+        }
     }
 
     /// Whether the credential has `scope`; in open mode everybody has all.
     #[must_use]
     pub fn has(&self, scope: Scope) -> bool {
-        self.token.as_ref().map_or(self.is_open, |token| token.token.scopes.contains(&scope))
+        match &self.credential {
+            Credential::Token(token) => token.token.scopes.contains(&scope),
+            Credential::Person(person) => person.scopes.contains(&scope),
+            Credential::None => true,
+        }
     }
 
     /// Checks that the credential is still valid at `now_ns`: for streams that outlive it.
@@ -68,17 +93,22 @@ impl Caller {
     /// # Errors
     /// `Unauthenticated` once it has expired, was revoked, or its tenant was suspended.
     pub fn check(&self, now_ns: i64) -> Result<(), Error> {
-        let is_alive = self.token.as_ref().is_none_or(|token| token.is_alive(now_ns));
+        let is_alive = match &self.credential {
+            Credential::Token(token) => token.is_alive(now_ns),
+            Credential::Person(person) => now_ns < person.ends_ns,
+            Credential::None => true,
+        };
         let is_suspended = self.standing.as_ref().is_some_and(|tenant| tenant.is_suspended());
         if is_alive && !is_suspended { Ok(()) } else { Err(Error::Unauthenticated) }
     }
 
-    /// Who this is, for the registry's chain and the log: `token k3v9d0 of acme`.
+    /// Who this is, for the registry's chain and the log: `token k3v9d0 of acme`, `person 248289761001 of acme`.
     #[must_use]
     pub fn name(&self) -> String {
-        match self.token_id() {
-            Some(id) => format!("token {id} of {}", self.tenant),
-            None => "anybody, in open mode".to_owned(),
+        match &self.credential {
+            Credential::Token(token) => format!("token {} of {}", token.token.id, self.tenant),
+            Credential::Person(person) => format!("person {} of {}", person.subject, self.tenant),
+            Credential::None => "anybody, in open mode".to_owned(),
         }
     }
 
@@ -96,10 +126,10 @@ impl Caller {
             Ok(self.tenant.clone())
         } else if self.may_choose {
             Ok(TenantId::from_credential(name))
-        } else if self.is_open {
+        } else if matches!(self.credential, Credential::None) {
             Err(Error::TwoTenants)
         } else {
-            warn!(token = self.token_id(), tenant = %self.tenant, claimed = %name, place, "other tenant refused");
+            warn!(caller = self.name(), claimed = %name, place, "other tenant refused");
             Err(Error::OtherTenant(name))
         }
     }

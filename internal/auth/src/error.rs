@@ -88,6 +88,9 @@ pub enum Error {
     /// The registry's ledger does not answer.
     #[error("the registry of tenants and tokens: {0}")]
     Ledger(#[from] LedgerError),
+    /// The issuer of people's tokens answered with what cannot be used.
+    #[error("the issuer (oidc.issuer): {0}")]
+    Issuer(String),
     /// The cluster's secret could be guessed.
     #[error("the cluster's secret has at least 32 bytes; this one has {0}")]
     ShortSecret(usize),
@@ -119,6 +122,7 @@ impl Error {
             Self::NoRegistry => ErrorKind::Unsupported,
             Self::Registry(_) => ErrorKind::Corrupt,
             Self::Ledger(error) => error.kind,
+            Self::Issuer(_) => ErrorKind::Unavailable,
             Self::InvalidTenant { .. }
             | Self::RepeatedHeader(_)
             | Self::Limit(..)

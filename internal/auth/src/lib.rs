@@ -2,7 +2,8 @@
 //!
 //! A [`loglake_model::TenantId`] is made only in this crate, out of a credential that was checked. Start with
 //! [`Authenticator::authorize`] and the table of who may call what, [`ROUTES`]. How roles prove themselves to one another is in [`internal`], the keys that come from
-//! the cluster's secret in [`keys`], the tokens of clients' sessions in [`session`]. Tenants and tokens that can be changed while
+//! the cluster's secret in [`keys`], the tokens of clients' sessions in [`session`]. People come with the tokens of an issuer, see
+//! [`Oidc`]. Tenants and tokens that can be changed while
 //! everything runs are in [`registry`], and how much each tenant may take in [`limits`].
 
 mod access;
@@ -16,6 +17,7 @@ pub mod internal;
 pub mod keys;
 pub mod limits;
 mod listen;
+mod oidc;
 pub mod registry;
 mod scope;
 pub mod session;
@@ -27,6 +29,7 @@ pub use caller::Caller;
 pub use config::{TokenConfig, tokens_from};
 pub use error::Error;
 pub use listen::require_loopback;
+pub use oidc::{Oidc, OidcConfig};
 pub use registry::{Appended, Ledger, LedgerError, Registry, TenantInfo, TokenInfo};
 pub use scope::Scope;
 pub use token::{NewToken, Token, new_token};

@@ -167,3 +167,24 @@ fn two_tokens_of_one_id_are_refused() {
     let none = Token { scopes: BTreeSet::new(), ..made.token };
     assert_eq!(Authenticator::with_tokens(vec![none]).unwrap_err().kind(), ErrorKind::Invalid);
 }
+
+#[test]
+fn a_signed_token_is_a_credential_where_there_is_an_issuer_and_nothing_elsewhere() {
+    let shaped = headers(&[("authorization", "Bearer aGVhZGVy.Y2xhaW1z.c2lnbmF0dXJl")]);
+    let without = Authenticator::with_tokens(Vec::new()).unwrap();
+    assert_eq!(authenticate(&without, &shaped, Scope::Query, 0).unwrap_err(), Error::Unauthenticated);
+    let config = crate::OidcConfig {
+        issuer: "https://id.example".to_owned(),
+        audience: "loglake".to_owned(),
+        algorithms: vec!["RS256".to_owned()],
+        tenant: Some("acme".to_owned()),
+        tenant_claim: None,
+        scopes: vec!["query".to_owned()],
+        scope_claim: None,
+    };
+    let made = token("acme", &[Scope::Query]);
+    let oidc = Arc::new(crate::Oidc::new(&config).unwrap());
+    let auth = Authenticator::with_tokens(vec![made.token.clone()]).unwrap().with_oidc(oidc);
+    assert_eq!(authenticate(&auth, &shaped, Scope::Query, 0).unwrap_err(), Error::Unauthenticated);
+    authenticate(&auth, &headers(&[("x-api-key", &made.text)]), Scope::Query, 0).unwrap();
+}

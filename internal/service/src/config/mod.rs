@@ -34,5 +34,5 @@ pub use secret::Secret;
 pub use settings::{Config, keys};
 pub use show::markdown;
 pub use token_row::TokenRow;
-pub use value::{Addresses, Advertised, ClusterName, LogFilter, LogFormat, LostRecords, RedisAddress, Value};
+pub use value::{Addresses, Advertised, ClusterName, LogFilter, LogFormat, LostRecords, RedisAddress, Value, Words};
 pub use values::Shown;

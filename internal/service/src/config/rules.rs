@@ -140,6 +140,10 @@ fn bounds(config: &Config, values: &mut Values) {
     let is_soon = (Duration::from_millis(100)..=Duration::from_secs(50)).contains(&refresh);
     rule(is_soon, "auth.refresh", "must be from 100ms to 50s, so that a token is revoked within a minute");
     rule(amount(query.look_ahead_bytes, MIB, 1024 * MIB), "query.look_ahead_bytes", "must be from 1MiB to 1GiB");
+    let is_fresh = (Duration::from_secs(10)..=24 * hour).contains(&config.oidc.refresh);
+    rule(is_fresh, "oidc.refresh", "must be from 10s to 1d");
+    let without = config.oidc.issuer.is_none();
+    rule(!without || config.oidc.audience.is_empty(), "oidc.issuer", "is needed where the rest of [oidc] is set");
     let limits = &config.limits;
     rule((second..=hour).contains(&limits.ingest_burst), "limits.ingest_burst", "must be from 1s to 1h");
     rule(limits.services <= 1_000_000, "limits.services", "must be at most 1000000, 0 for no limit");
@@ -174,10 +178,10 @@ fn listeners(role: Role, config: &Config, values: &mut Values) {
         }
         // Internal calls and probes are no way to a tenant's data: the first prove themselves, the second have none.
         let is_for_tenants = !key.starts_with("metrics.") && *key != "processor.tail_listen";
-        let is_open = config.auth.is_open() && !config.insecure;
+        let is_open = config.is_open() && !config.insecure;
         if is_for_tenants && is_open && !address.ip().is_loopback() {
             let message = format!(
-                "is {address}, beyond this machine, and nobody needs a credential; set auth.tokens or auth.required, or insecure = true"
+                "is {address}, beyond this machine, and nobody needs a credential; set auth.tokens, auth.required or oidc.issuer, or insecure = true"
             );
             values.problem(values.place(key), *key, message);
         }

@@ -8,7 +8,7 @@ use super::declare::settings;
 use super::values::Values;
 use super::{
     Addresses, Advertised, Bytes, ClusterName, Key, LogFilter, LogFormat, LostRecords, RedisAddress, Secret, Shape,
-    TokenRow,
+    TokenRow, Words,
 };
 
 settings! {
@@ -51,6 +51,10 @@ settings! {
         metrics: Metrics;
         /// Who may do what.
         auth: Auth;
+        /// People's credentials.
+        oidc: Oidc;
+        /// Calls to what is outside.
+        outgoing: Outgoing;
         /// How much of it.
         limits: Limits;
     }
@@ -256,15 +260,54 @@ impl Auth {
         doc: &[
             "API tokens: `[[auth.tokens]]` with `id`, `sha256`, `tenant`, `scopes` and, if it ends, `expires`.",
             "`loglake token new` prints a token and its row. In the environment: the same rows as an inline TOML array.",
-            "The tokens of `loglakectl tokens` are good beside them; with neither, and without `auth.required`, everything is open.",
+            "The tokens of `loglakectl tokens` are good beside them; with neither, and without `auth.required` and `oidc.issuer`, everything is open.",
         ],
         hides: |_| false,
     };
+}
 
+impl Config {
     /// Whether nobody needs a credential.
     #[must_use]
     pub fn is_open(&self) -> bool {
-        self.tokens.is_empty() && !self.required
+        self.auth.tokens.is_empty() && !self.auth.required && self.oidc.issuer.is_none()
+    }
+}
+
+settings! {
+    /// People's credentials: the signed tokens of an OpenID Connect issuer (Keycloak, Entra, Okta, Google and the like), taken where
+    /// Loglake's own are. Off without `oidc.issuer`; with it everybody needs a credential.
+    Oidc "oidc." {
+        /// The issuer, exactly as its tokens say it in `iss`: `https://id.example.com/realms/main`. Its keys are found by
+        /// `/.well-known/openid-configuration` below it.
+        issuer: Option<String> = "";
+        /// What `aud` of a token must hold: the name that this installation has at the issuer. Needed with `oidc.issuer`.
+        audience: String = "";
+        /// The algorithms that may sign: of `RS256`, `RS384`, `RS512`, `PS256`, `PS384`, `PS512`, `ES256`, `ES384`, `EdDSA`.
+        algorithms: Words = "RS256,ES256";
+        /// The tenant of everybody whom the issuer knows. Either this or `oidc.tenant_claim`.
+        tenant: Option<String> = "";
+        /// The claim of a token that names its tenant, a text.
+        tenant_claim: Option<String> = "";
+        /// What everybody may do, where no `oidc.scope_claim` is set.
+        scopes: Words = "query";
+        /// The claim that says what somebody may do, such as `scope` or `groups`: a list, or words in a text. `loglake:query` in it
+        /// allows `query`, and so on; whoever has none may do nothing.
+        scope_claim: Option<String> = "";
+        /// How often the issuer's keys are fetched. A token signed by a key that is not known makes it happen sooner, at most every
+        /// 10 s. While the issuer does not answer, the last keys stay good.
+        refresh: Duration = "5m";
+    }
+}
+
+settings! {
+    /// Calls to what is outside of this installation (the issuer's). They go to `https` and to public addresses alone, follow no
+    /// redirects and take at most 1 MiB.
+    Outgoing "outgoing." {
+        /// Hosts that may be called although their addresses are inside this network, as they stand in the URL: `id.intern`, `10.1.2.3`.
+        inside_hosts: Words = "";
+        /// The authorities that such servers are trusted by, a PEM file, instead of the system's.
+        ca_file: Option<PathBuf> = "";
     }
 }
 
@@ -325,6 +368,8 @@ pub fn keys() -> impl Iterator<Item = &'static Key> {
         Metrics::KEYS,
         Auth::KEYS,
         TOKENS,
+        Oidc::KEYS,
+        Outgoing::KEYS,
         Limits::KEYS,
     ]
     .into_iter()

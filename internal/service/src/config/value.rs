@@ -215,6 +215,35 @@ impl Value for Addresses {
     }
 }
 
+/// Words; may be none.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Words(Vec<String>);
+
+impl Words {
+    /// The words.
+    #[must_use]
+    pub fn as_slice(&self) -> &[String] {
+        &self.0
+    }
+}
+
+impl Value for Words {
+    const SHAPE: Shape = Shape::List;
+
+    fn read(text: &str) -> Result<Self, String> {
+        let words = text.split(',').map(str::trim).filter(|word| !word.is_empty());
+        let words: Vec<String> = words.map(str::to_owned).collect();
+        match words.iter().find(|word| word.chars().any(|c| c.is_control() || c.is_whitespace())) {
+            Some(word) => Err(format!("{word:?} is more than a word")),
+            None => Ok(Self(words)),
+        }
+    }
+
+    fn show(&self) -> String {
+        self.0.join(",")
+    }
+}
+
 /// An address that others are told to call: always `http://host:port`.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Advertised(String);
