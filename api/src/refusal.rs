@@ -130,6 +130,7 @@ impl From<Fault> for Refusal {
     fn from(fault: Fault) -> Self {
         let kind = match fault.code {
             FaultCode::TooLarge => ErrorKind::TooLarge,
+            FaultCode::QueryTooExpensive => ErrorKind::TooCostly,
             FaultCode::Unsupported => ErrorKind::Unsupported,
             FaultCode::Unauthenticated => ErrorKind::Unauthenticated,
             FaultCode::Forbidden => ErrorKind::Forbidden,

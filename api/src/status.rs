@@ -21,6 +21,7 @@ const fn row(kind: ErrorKind) -> Row {
         ErrorKind::Expired => (Code::FailedPrecondition, StatusCode::GONE, FaultCode::Expired),
         // Not `ResourceExhausted`: clients try that again, and too large stays too large.
         ErrorKind::TooLarge => (Code::OutOfRange, StatusCode::PAYLOAD_TOO_LARGE, FaultCode::TooLarge),
+        ErrorKind::TooCostly => (Code::OutOfRange, StatusCode::UNPROCESSABLE_ENTITY, FaultCode::QueryTooExpensive),
         ErrorKind::Unsupported => (Code::Unimplemented, StatusCode::UNSUPPORTED_MEDIA_TYPE, FaultCode::Unsupported),
         ErrorKind::Exhausted => (Code::ResourceExhausted, StatusCode::TOO_MANY_REQUESTS, FaultCode::RateLimited),
         ErrorKind::NoSpace => (Code::ResourceExhausted, StatusCode::INSUFFICIENT_STORAGE, FaultCode::NoSpace),
@@ -64,6 +65,7 @@ mod tests {
             ErrorKind::Conflict,
             ErrorKind::Expired,
             ErrorKind::TooLarge,
+            ErrorKind::TooCostly,
             ErrorKind::Unsupported,
             ErrorKind::Exhausted,
             ErrorKind::NoSpace,

@@ -19,7 +19,7 @@ use crate::cli::DevArgs;
 use crate::data_folder::DataFolder;
 use crate::roles::Roles;
 use crate::start::{self, Start, explained};
-use crate::{disk_metrics, ingestor, processor, query, registry};
+use crate::{disk_metrics, ingestor, limits, processor, query, registry};
 
 /// `loglake dev`.
 pub(crate) fn main(args: DevArgs) -> anyhow::Result<()> {
@@ -55,6 +55,7 @@ async fn run(mut start: Start) -> anyhow::Result<()> {
 
     let mut doors = registry::open(&start, store.clone()).await?;
     let auth = doors.auth.clone();
+    let limits = limits::of(config, doors.tenants.clone());
 
     let registries = [Registry::new(), Registry::new(), Registry::new()];
     let [ingestor_registry, processor_registry, query_registry] = registries.clone();
@@ -86,6 +87,7 @@ async fn run(mut start: Start) -> anyhow::Result<()> {
         incarnation,
         clock: start.clock.clone(),
         auth: auth.clone(),
+        limits: limits.clone(),
         internal: InternalKey::new(&secret),
         cursor_key: secret.derive(keys::CURSOR),
         registry: query_registry,
@@ -100,6 +102,8 @@ async fn run(mut start: Start) -> anyhow::Result<()> {
         partitions: topic.partitions,
         clock: start.clock.clone(),
         auth: auth.clone(),
+        limits,
+        counters: None,
         session_key: SessionKey::new(&secret),
         registry: ingestor_registry,
         ready: start.readiness.role("ingestor"),

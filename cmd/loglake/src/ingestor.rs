@@ -11,7 +11,7 @@ use tracing::info;
 use crate::cli::RoleArgs;
 use crate::roles::Roles;
 use crate::start::{self, Start, explained};
-use crate::{parts, registry};
+use crate::{limits, parts, registry};
 
 /// `loglake ingestor`.
 pub(crate) fn main(args: RoleArgs) -> anyhow::Result<()> {
@@ -25,17 +25,16 @@ async fn run(start: Start) -> anyhow::Result<()> {
     let metrics = start.metrics(Role::Ingestor, metrics_listener(config), &registry).await?;
     let broker = parts::kafka(config, "ingestor").await?;
     let topic = parts::topic(&*broker).await?;
-    // It needs no store but for this; without one only the configuration's tokens are known.
-    let mut doors = if config.store.bucket.is_some() && !config.is_open() {
-        registry::open_later(&start).await?
-    } else {
-        registry::configured(&start)?
-    };
+    // It needs no store but for this; without one only the configuration's tokens and limits are known.
+    let mut doors =
+        if config.store.bucket.is_some() { registry::open_later(&start).await? } else { registry::configured(&start)? };
     let parts = loglake_ingest::Parts {
         producer: broker.clone(),
         partitions: topic.partitions,
         clock: start.clock.clone(),
         auth: Arc::clone(&doors.auth),
+        limits: limits::of(config, doors.tenants.clone()),
+        counters: limits::counters(config)?,
         session_key: SessionKey::new(&start.cluster_secret()?),
         registry,
         ready,

@@ -15,6 +15,7 @@ mod exit;
 mod health;
 mod ingestor;
 mod ledger;
+mod limits;
 mod memory;
 mod oidc;
 mod parts;

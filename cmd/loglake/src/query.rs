@@ -10,9 +10,9 @@ use tracing::info;
 
 use crate::cli::RoleArgs;
 use crate::parts::{self, Parts};
-use crate::registry;
 use crate::roles::Roles;
 use crate::start::{self, Start, explained};
+use crate::{limits, registry};
 
 /// `loglake query`.
 pub(crate) fn main(args: RoleArgs) -> anyhow::Result<()> {
@@ -35,6 +35,7 @@ async fn run(start: Start) -> anyhow::Result<()> {
         incarnation,
         clock: start.clock.clone(),
         auth: doors.auth.clone(),
+        limits: limits::of(config, doors.tenants.clone()),
         internal: InternalKey::new(&secret),
         cursor_key: secret.derive(keys::CURSOR),
         registry,

@@ -3,7 +3,7 @@ use std::time::Duration;
 
 use clap::{Args as ClapArgs, Parser, Subcommand};
 
-use crate::span;
+use crate::{amount, span};
 
 const EXAMPLES: &str = "Examples:
   The newest errors that mention a time-out:
@@ -13,6 +13,10 @@ const EXAMPLES: &str = "Examples:
   A tenant, and a token for its shippers:
     loglakectl tenants add acme
     loglakectl tokens add --tenant acme --scopes ingest --expires 2027-01-01T00:00:00Z
+  At most 10 MiB a second of it, and no more than 50 services; all that holds for it; the default again:
+    loglakectl tenants limit acme --ingest-bytes 10MiB/s --services 50
+    loglakectl tenants limits acme
+    loglakectl tenants limit acme --default services
   A new token in its place; the old one is good for another day:
     loglakectl tokens rotate 3f9c0a2b7d11 --overlap 1d
   No longer good from now on:
@@ -143,6 +147,52 @@ pub(crate) enum TenantsCommand {
         /// Its name.
         name: String,
     },
+    /// Limits what it may take; known everywhere within `auth.refresh`. `none` stands for no limit.
+    Limit(Box<LimitArgs>),
+    /// Shows how much it may take, and which of that is its own.
+    Limits {
+        /// Its name.
+        name: String,
+    },
+}
+
+#[derive(ClapArgs, Debug)]
+pub(crate) struct LimitArgs {
+    /// Its name.
+    pub(crate) name: String,
+    /// Bytes a second that it may send, once decompressed: 10MiB/s.
+    #[arg(long, value_name = "BYTES/s", value_parser = amount::a_second)]
+    pub(crate) ingest_bytes: Option<u64>,
+    /// Records a second: 1000/s.
+    #[arg(long, value_name = "N/s", value_parser = amount::a_second)]
+    pub(crate) ingest_records: Option<u64>,
+    /// How many seconds' worth of both may come at once.
+    #[arg(long, value_name = "LENGTH", value_parser = amount::ms)]
+    pub(crate) ingest_burst: Option<u64>,
+    /// Services within an hour.
+    #[arg(long, value_name = "N", value_parser = amount::count)]
+    pub(crate) services: Option<u64>,
+    /// Services that may be new within an hour.
+    #[arg(long, value_name = "N", value_parser = amount::count)]
+    pub(crate) new_services: Option<u64>,
+    /// Hours of event time, of a service each, that it may send records of within ten minutes.
+    #[arg(long, value_name = "N", value_parser = amount::count)]
+    pub(crate) windows: Option<u64>,
+    /// Attributes of a record.
+    #[arg(long, value_name = "N", value_parser = amount::count)]
+    pub(crate) attributes: Option<u64>,
+    /// Queries that run at a time in one query service.
+    #[arg(long, value_name = "N", value_parser = amount::count)]
+    pub(crate) query_concurrency: Option<u64>,
+    /// Bytes, decompressed, that a query may search.
+    #[arg(long, value_name = "BYTES", value_parser = amount::count)]
+    pub(crate) query_bytes: Option<u64>,
+    /// The longest a query may take.
+    #[arg(long, value_name = "LENGTH", value_parser = amount::ms)]
+    pub(crate) query_time: Option<u64>,
+    /// What shall hold by the configuration again, by the names that `tenants limits` prints.
+    #[arg(long, value_name = "LIMIT,…", value_delimiter = ',')]
+    pub(crate) default: Vec<String>,
 }
 
 #[derive(Debug, Subcommand)]

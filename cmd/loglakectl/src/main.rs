@@ -2,6 +2,7 @@
 //!
 //! Start with [`args`], which says what there is; each command is a file, [`client`] is the way to the server.
 
+mod amount;
 mod args;
 mod audit;
 mod client;

@@ -66,6 +66,8 @@ pub const ROUTES: &[Route] = &[
     row(Surface::QueryHttp, Method::POST, "/v1/tenants", OPERATOR),
     row(Surface::QueryHttp, Method::POST, "/v1/tenants/{tenant}/suspend", OPERATOR),
     row(Surface::QueryHttp, Method::POST, "/v1/tenants/{tenant}/resume", OPERATOR),
+    row(Surface::QueryHttp, Method::GET, "/v1/tenants/{tenant}/limits", OPERATOR),
+    row(Surface::QueryHttp, Method::POST, "/v1/tenants/{tenant}/limits", OPERATOR),
     row(Surface::QueryHttp, Method::GET, "/v1/tokens", TOKENS),
     row(Surface::QueryHttp, Method::POST, "/v1/tokens", TOKENS),
     row(Surface::QueryHttp, Method::POST, "/v1/tokens/{id}/rotate", TOKENS),

@@ -1,7 +1,8 @@
 use std::net::SocketAddr;
 
-use loglake_model::{ErrorKind, InvalidTenant, TenantName};
+use loglake_model::{ErrorKind, Fault, InvalidTenant, TenantName};
 
+use crate::limits::Limit;
 use crate::{LedgerError, Scope};
 
 /// Why a call is not allowed, or a setting of this crate cannot be used.
@@ -78,6 +79,9 @@ pub enum Error {
         /// The bound.
         most: usize,
     },
+    /// A tenant's limit has a value outside of its range.
+    #[error("{1}")]
+    Limit(Limit, Box<Fault>),
     /// Others kept changing the registry.
     #[error("the tenants and tokens were changed by others at the same time; try again")]
     Contended,
@@ -130,6 +134,7 @@ impl Error {
             Self::Issuer(_) => ErrorKind::Unavailable,
             Self::InvalidTenant { .. }
             | Self::RepeatedHeader(_)
+            | Self::Limit(..)
             | Self::DuplicateId(_)
             | Self::InvalidId(_)
             | Self::NoScopes(_)
@@ -147,6 +152,7 @@ impl Error {
         match self {
             Self::InvalidTenant { place, .. } => place,
             Self::RepeatedHeader(name) => name,
+            Self::Limit(limit, _) => limit.as_str(),
             _ => "",
         }
     }

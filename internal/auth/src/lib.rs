@@ -4,7 +4,7 @@
 //! [`Authenticator::authorize`] and the table of who may call what, [`ROUTES`]. How roles prove themselves to one another is in [`internal`], the keys that come from
 //! the cluster's secret in [`keys`], the tokens of clients' sessions in [`session`]. People come with the tokens of an issuer, see
 //! [`Oidc`]. Tenants and tokens that can be changed while
-//! everything runs are in [`registry`].
+//! everything runs are in [`registry`], and how much each tenant may take in [`limits`].
 
 mod access;
 mod audit;
@@ -17,6 +17,7 @@ mod error;
 mod hex;
 pub mod internal;
 pub mod keys;
+pub mod limits;
 mod listen;
 mod oidc;
 pub mod registry;

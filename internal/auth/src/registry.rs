@@ -24,6 +24,7 @@ pub(crate) use live::{LiveTenant, LiveToken};
 
 use self::entry::{Change, Entry, KeptToken};
 use self::state::State;
+use crate::limits::{Limit, Overrides};
 use crate::{Audit, Deed, Error, NewToken, Scope, new_token};
 
 /// How often a change is tried again when others were first.
@@ -128,7 +129,8 @@ impl Registry {
                 match state.apply(*number, bytes)?.change {
                     Change::TenantAdded { tenant }
                     | Change::TenantSuspended { tenant }
-                    | Change::TenantResumed { tenant } => drop(tenants.insert(tenant)),
+                    | Change::TenantResumed { tenant }
+                    | Change::TenantLimited { tenant, .. } => drop(tenants.insert(tenant)),
                     Change::TokenAdded { token } => {
                         tenants.insert(token.tenant);
                         tokens.insert(token.id);
@@ -223,6 +225,31 @@ impl Registry {
             }
             let tenant = tenant.clone();
             Ok(if is_suspended { Change::TenantSuspended { tenant } } else { Change::TenantResumed { tenant } })
+        })
+        .await
+        .map(drop)
+    }
+
+    /// Says what differs from the defaults for a tenant: each of `set` from now on, and of `unset` no longer. What is in neither
+    /// stays as it is.
+    ///
+    /// # Errors
+    /// `Invalid` for a value outside of its range; `NotFound` when there is no such tenant; as [`Registry::refresh`].
+    pub async fn limit_tenant(
+        &self,
+        tenant: &TenantName,
+        set: &Overrides,
+        unset: &BTreeSet<Limit>,
+        by: &str,
+    ) -> Result<(), Error> {
+        for (limit, value) in set {
+            limit.check(*value).map_err(|fault| Error::Limit(*limit, Box::new(fault)))?;
+        }
+        self.change(by, |state, _| {
+            if !state.tenants.contains_key(tenant) {
+                return Err(Error::NoSuch("tenant"));
+            }
+            Ok(Change::TenantLimited { tenant: tenant.clone(), set: set.clone(), unset: unset.clone() })
         })
         .await
         .map(drop)
@@ -347,6 +374,7 @@ impl Registry {
             Change::TenantAdded { tenant } => ("tenant.add", "", Some(tenant)),
             Change::TenantSuspended { tenant } => ("tenant.suspend", "", Some(tenant)),
             Change::TenantResumed { tenant } => ("tenant.resume", "", Some(tenant)),
+            Change::TenantLimited { tenant, .. } => ("tenant.limit", "", Some(tenant)),
             Change::TokenAdded { token } => ("token.add", token.id.as_str(), Some(&token.tenant)),
             Change::TokenRotated { id, successor, .. } => ("token.rotate", id.as_str(), Some(&successor.tenant)),
             Change::TokenRevoked { id, .. } => ("token.revoke", id.as_str(), owner(id)),
@@ -389,7 +417,9 @@ impl Known {
         }
         for name in tenants {
             let Some(kept) = state.tenants.get(&name) else { continue };
-            self.tenants.entry(name).or_default().suspend(kept.is_suspended);
+            let live = self.tenants.entry(name).or_default();
+            live.suspend(kept.is_suspended);
+            live.limit(&kept.limits);
         }
         Ok(())
     }
@@ -433,6 +463,7 @@ impl fmt::Debug for Shown<'_> {
             Change::TenantAdded { tenant } => write!(f, "tenant {tenant} added"),
             Change::TenantSuspended { tenant } => write!(f, "tenant {tenant} suspended"),
             Change::TenantResumed { tenant } => write!(f, "tenant {tenant} resumed"),
+            Change::TenantLimited { tenant, .. } => write!(f, "limits of tenant {tenant} changed"),
             Change::TokenAdded { token } => write!(f, "token {} of {} added", token.id, token.tenant),
             Change::TokenRotated { id, successor, .. } => write!(f, "token {id} rotated to {}", successor.id),
             Change::TokenRevoked { id, .. } => write!(f, "token {id} revoked"),

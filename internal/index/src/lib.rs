@@ -18,7 +18,7 @@ mod traits;
 pub use embedded::EmbeddedIndex;
 pub use error::Error;
 #[cfg(feature = "redis")]
-pub use redis::RedisIndex;
+pub use redis::{RedisIndex, RedisSums};
 pub use traits::{
     Apply, Change, ChunkIndex, ChunkQuery, Gap, Lease, MAX_GAPS, PartitionChunks, RebuildToken, ServiceStats,
     SessionChange, Snapshot, Watermark, service_stats,

@@ -3,16 +3,21 @@
 use std::collections::{BTreeMap, HashMap};
 
 use loglake_api::Refusal;
+use loglake_auth::limits::{Limit, Over, Quota};
 use loglake_batch::repeats::MAX_PARTS;
 use loglake_batch::{BatchBuilder, Head, MAX_MINUTES, Origin, Written};
-use loglake_model::{ErrorKind, Fault, FaultCode, RawRecord, Record, Service, TenantId, partition_of};
+use loglake_model::{ErrorKind, Fault, FaultCode, RawRecord, Record, Service, TenantId, limits, partition_of};
 use loglake_pipeline::Measured;
 use tracing::error;
 
 use crate::intake::{Gathered, Intake, MAX_TOLD, Message, Refused};
+use crate::shared::refusal_of;
 
 /// After how many records others get their turn on this thread.
 const RECORDS_A_TURN: u64 = 256;
+
+/// The span of event time that counts as one window: an hour, as long as processors have nothing else set.
+const WINDOW_NS: i64 = 3_600_000_000_000;
 
 /// Records on their way to becoming messages.
 pub(crate) struct Gathering<'a> {
@@ -36,13 +41,32 @@ pub(crate) struct Gathering<'a> {
     turn: u64,
     refused: u64,
     told: Vec<Refused>,
+    quota: Quota,
+    /// The first record that the tenant has no room for at the moment.
+    over: Option<(u64, Over)>,
     /// The first record whose refusal depends on when it came, where none may.
     untimely: Option<Refused>,
+}
+
+/// Why a record is not taken.
+enum Unfit {
+    /// It breaks a rule.
+    Fault(Fault),
+    /// Its tenant has no room for it at the moment.
+    Over(Over),
+}
+
+impl From<Fault> for Unfit {
+    fn from(fault: Fault) -> Self {
+        Self::Fault(fault)
+    }
 }
 
 /// Where the records of a service go.
 struct Route {
     service: Service,
+    /// The window of the last record that was let in.
+    window: Option<i64>,
     /// Which of the open messages.
     open: usize,
     /// Which of its groups, as far as is known.
@@ -57,6 +81,7 @@ impl<'a> Gathering<'a> {
         measured: Measured,
         partitions: u32,
         origin: Origin,
+        quota: Quota,
     ) -> Self {
         Self {
             intake,
@@ -76,6 +101,8 @@ impl<'a> Gathering<'a> {
             turn: 0,
             refused: 0,
             told: Vec::new(),
+            quota,
+            over: None,
             untimely: None,
         }
     }
@@ -84,7 +111,14 @@ impl<'a> Gathering<'a> {
     pub(crate) fn take_raw(&mut self, raw: &RawRecord<'_>) -> bool {
         let (pipeline, received_at_ns) = (&self.intake.pipeline, self.received_at_ns);
         let Some(timestamp_ns) = pipeline.time_of_raw(raw, received_at_ns, self.measured) else { return false };
-        let Some(route) = self.route(raw.service) else { return false };
+        // There are at most as many as commas, and one.
+        let may_be_many = |most: u64| {
+            !raw.attributes.is_empty() && raw.attributes.iter().filter(|byte| **byte == b',').count() as u64 >= most
+        };
+        if self.most_attributes().is_some_and(may_be_many) {
+            return false;
+        }
+        let Ok(route) = self.route(raw.service, timestamp_ns) else { return false };
         let written = self.add(route, |builder, service, group| {
             let head = Head { service, timestamp_ns, level: raw.level, trace_id: raw.trace_id };
             builder.write(head, group, |out| pipeline.rest_of_raw(raw, received_at_ns, out))
@@ -94,7 +128,15 @@ impl<'a> Gathering<'a> {
 
     /// Takes the record at `place`, or the fault that its decoder found.
     pub(crate) fn take(&mut self, place: u64, record: Result<Record, Fault>) {
-        let Err(fault) = record.and_then(|record| self.render(record)) else { return };
+        let Err(refused) = record.map_err(Unfit::Fault).and_then(|record| self.render(record)) else { return };
+        let fault = match refused {
+            Unfit::Fault(fault) => fault,
+            Unfit::Over(over) => {
+                self.intake.metrics.limited(&self.tenant, over.limit);
+                self.over.get_or_insert((place, over));
+                over.fault()
+            }
+        };
         self.intake.metrics.refused(&self.tenant, fault.code);
         self.refused += 1;
         let is_untimely = matches!(fault.code, FaultCode::TooFarAhead | FaultCode::TooOld);
@@ -119,7 +161,12 @@ impl<'a> Gathering<'a> {
         self.refused
     }
 
-    fn render(&mut self, record: Record) -> Result<(), Fault> {
+    /// The most attributes a record of this tenant may have, where that is less than any may.
+    fn most_attributes(&self) -> Option<u64> {
+        self.quota.limits().most(Limit::Attributes).filter(|most| *most < limits::ATTRIBUTES as u64)
+    }
+
+    fn render(&mut self, record: Record) -> Result<(), Unfit> {
         let mut line = std::mem::take(&mut self.line);
         line.clear();
         let rendered = self.render_with(record, &mut line);
@@ -127,31 +174,54 @@ impl<'a> Gathering<'a> {
         rendered
     }
 
-    fn render_with(&mut self, record: Record, line: &mut Vec<u8>) -> Result<(), Fault> {
+    fn render_with(&mut self, record: Record, line: &mut Vec<u8>) -> Result<(), Unfit> {
         let internal =
             || Fault::new(FaultCode::Internal, "", "the record could not be stored; this is a fault of the server");
+        let attributes = record.attributes.len() as u64;
+        if let Some(most) = self.most_attributes().filter(|most| attributes > *most) {
+            self.intake.metrics.limited(&self.tenant, Limit::Attributes);
+            let message = format!("a record of this tenant has at most {most} attributes");
+            return Err(Fault::new(FaultCode::TooMany, "attributes", message).with_limit(most, attributes).into());
+        }
         let pipeline = &self.intake.pipeline;
         let rendered = pipeline.render_measured(record, self.received_at_ns, self.measured, line)?;
-        let route = self.route(rendered.service.as_str()).ok_or_else(internal)?;
+        let route = self
+            .route(rendered.service.as_str(), rendered.timestamp_ns)
+            .map_err(|none| none.map_or_else(|| internal().into(), Unfit::Over))?;
         let added = self.add(route, |builder, service, _| {
             builder.push(service, rendered.timestamp_ns, rendered.level, &rendered.trace_id, line)
         });
         added.map_err(|error| {
             error!(%error, "rendered record does not fit its message");
-            internal()
+            internal().into()
         })
     }
 
-    /// The route of the service `name`; `None` for a name that is none.
-    fn route(&mut self, name: &str) -> Option<usize> {
+    /// The route of the service `name`, for a record of `timestamp_ns`.
+    ///
+    /// # Errors
+    /// The limit, where the tenant has no room for one more service or window; `None` for a name that is none.
+    fn route(&mut self, name: &str, timestamp_ns: i64) -> Result<usize, Option<Over>> {
         let is_last = self.routes.get(self.last).is_some_and(|route| route.service.as_str() == name);
         if !is_last {
             self.last = match self.by_name.get(name) {
                 Some(route) => *route,
-                None => self.new_route(Service::parse(name).ok()?),
+                None => {
+                    let service = Service::parse(name).map_err(|_| None)?;
+                    self.quota.admit(name, self.received_at_ns)?;
+                    self.new_route(service)
+                }
             };
         }
-        Some(self.last)
+        // Records mostly come in order: the window rarely changes.
+        let window = timestamp_ns.div_euclid(WINDOW_NS);
+        if let Some(route) = self.routes.get_mut(self.last)
+            && route.window != Some(window)
+        {
+            self.quota.admit_window(name, window, self.received_at_ns)?;
+            route.window = Some(window);
+        }
+        Ok(self.last)
     }
 
     fn new_route(&mut self, service: Service) -> usize {
@@ -161,7 +231,7 @@ impl<'a> Gathering<'a> {
             self.open.len() - 1
         });
         self.by_name.insert(service.clone(), self.routes.len());
-        self.routes.push(Route { service, open, group: None });
+        self.routes.push(Route { service, window: None, open, group: None });
         self.routes.len() - 1
     }
 
@@ -172,7 +242,7 @@ impl<'a> Gathering<'a> {
         route: usize,
         put: impl Fn(&mut BatchBuilder, &Service, Option<usize>) -> Result<Written, loglake_batch::Error>,
     ) -> Result<(), loglake_batch::Error> {
-        let Route { service, open, group } = &mut self.routes[route];
+        let Route { service, window: _, open, group } = &mut self.routes[route];
         let (partition, builder) = &mut self.open[*open];
         let fresh = || BatchBuilder::new(&self.tenant, self.received_at_ns, self.origin.clone());
         // A builder that counts minutes ends at another record when a time of receipt falls into another minute: where repeats are
@@ -196,7 +266,9 @@ impl<'a> Gathering<'a> {
     /// Ends it.
     ///
     /// # Errors
-    /// `Invalid` when a record of a request with a key lies outside of the times allowed: none of it is kept. `TooLarge` when
+    /// `Invalid` when a record of a request with a key lies outside of the times allowed: none of it is kept. `Exhausted` when the
+    /// tenant has no room for the service of one of its records, where repeats are told apart: none of it either. `TooLarge` when
+    /// it alone has more services than the tenant may, or
     /// one partition gets more messages than can be told apart. `Internal` when a message could not be written, which only
     /// happens when the clock shows a time before 1970.
     pub(crate) fn finish(self) -> Result<Gathered, Refusal> {
@@ -204,6 +276,18 @@ impl<'a> Gathering<'a> {
             let what = "none of a request with a key is kept when one of its records lies outside of the times allowed";
             fault.message = format!("{what}; record {place}: {}", fault.message);
             return Err(fault.into());
+        }
+        if let Some((place, over)) = self.over
+            && self.origin != Origin::None
+        {
+            // This request alone has more than all places: waiting does not help.
+            let never = over.limit == Limit::Services && self.routes.len() as u64 >= over.most;
+            let over = Over { wait: over.wait.filter(|_| !never), ..over };
+            let mut refusal = refusal_of(&over);
+            let what =
+                "none of a request that may be sent again is kept when the tenant has no room for one of its services";
+            refusal.fault.message = format!("{what}; record {place}: {}", refusal.fault.message);
+            return Err(refusal);
         }
         let mut builders: BTreeMap<u32, Vec<BatchBuilder>> = BTreeMap::new();
         for (partition, builder) in self.full.into_iter().chain(self.open).filter(|(_, builder)| !builder.is_empty()) {
@@ -226,8 +310,8 @@ impl<'a> Gathering<'a> {
                 messages.entry(partition).or_default().push(Message { payload, records });
             }
         }
-        let (line_bytes, refused, told) = (self.line_bytes, self.refused, self.told);
-        Ok(Gathered { tenant: self.tenant, messages, deadline_ns, line_bytes, refused, told })
+        let (line_bytes, refused, told, over) = (self.line_bytes, self.refused, self.told, self.over);
+        Ok(Gathered { tenant: self.tenant, messages, deadline_ns, line_bytes, refused, told, over })
     }
 }
 

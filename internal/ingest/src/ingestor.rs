@@ -2,6 +2,7 @@ use std::net::SocketAddr;
 use std::sync::Arc;
 
 use loglake_auth::Authenticator;
+use loglake_auth::limits::{Counters, Quotas, TenantLimits};
 use loglake_auth::session::SessionKey;
 use loglake_broker::Producer;
 use loglake_model::{Clock, ReadyFlag};
@@ -19,7 +20,7 @@ use crate::metrics::Metrics;
 use crate::origins::Origins;
 use crate::serve::{Listener, Protocol};
 use crate::shared::Shared;
-use crate::{Config, Error, grpc, http};
+use crate::{Config, Error, grpc, http, sharing};
 
 /// How many bodies are decompressed at a time. Each may grow to `max_decoded_bytes` before its size is known.
 const MAX_INFLATING: usize = 2;
@@ -34,6 +35,10 @@ pub struct Parts {
     pub clock: Arc<dyn Clock>,
     /// Who may send.
     pub auth: Arc<Authenticator>,
+    /// How much each tenant may send.
+    pub limits: TenantLimits,
+    /// Where all ingestors add up what they took of the tenants' rates; `None` for an ingestor that is alone, or goes by itself.
+    pub counters: Option<Arc<dyn Counters>>,
     /// Signs the tokens of sessions: the same on every ingestor of a cluster.
     pub session_key: SessionKey,
     /// Where the metrics are registered; see [`crate::metrics`].
@@ -45,6 +50,7 @@ pub struct Parts {
 /// The role, bound to its addresses.
 pub struct Ingestor {
     shared: Arc<Shared>,
+    counters: Option<Arc<dyn Counters>>,
     grpc: TcpListener,
     http: TcpListener,
     grpc_addr: SocketAddr,
@@ -61,10 +67,11 @@ impl Ingestor {
     /// `Internal` when the registry has such metrics already.
     pub async fn bind(config: Config, parts: Parts) -> Result<Self, Error> {
         let (ready, (grpc, http)) = (parts.ready.clone(), (config.grpc_listen, config.http_listen));
+        let counters = parts.counters.clone();
         let shared = Arc::new(share(config, parts)?);
         let (grpc, grpc_addr) = bind("ingest.grpc_listen", grpc)?;
         let (http, http_addr) = bind("ingest.http_listen", http)?;
-        Ok(Self { shared, grpc, http, grpc_addr, http_addr, tls: None, ready })
+        Ok(Self { shared, counters, grpc, http, grpc_addr, http_addr, tls: None, ready })
     }
 
     /// Secures the connections of both ports; without one they are as they come.
@@ -99,7 +106,7 @@ impl Ingestor {
     /// # Errors
     /// `Internal` when reflection cannot be set up.
     pub async fn run(self, shutdown: CancellationToken) -> Result<(), Error> {
-        let Self { shared, grpc, http, grpc_addr, http_addr, tls, ready } = self;
+        let Self { shared, counters, grpc, http, grpc_addr, http_addr, tls, ready } = self;
         let (health, grpc_router) = grpc::router(&shared).await?;
         let listener = |socket, router, protocol, speaks, name| {
             let displaced = shared.metrics.displaced_connections.with_label_values(&[name]);
@@ -125,7 +132,12 @@ impl Ingestor {
         ready.set(true);
         info!(grpc = %grpc_addr, http = %http_addr, "ingestor listening");
         let (draining, grace) = (&shared.draining, shared.config.grace);
-        tokio::join!(stopping, grpc.run(draining.clone(), grace), http.run(draining.clone(), grace));
+        let sharing = async {
+            if let Some(counters) = counters {
+                sharing::run(&shared, counters.as_ref(), &shutdown).await;
+            }
+        };
+        tokio::join!(stopping, sharing, grpc.run(draining.clone(), grace), http.run(draining.clone(), grace));
         info!("ingestor stopped");
         Ok(())
     }
@@ -134,7 +146,7 @@ impl Ingestor {
 /// Checks the settings and puts together what both surfaces work with.
 fn share(config: Config, parts: Parts) -> Result<Shared, Error> {
     config.check()?;
-    let Parts { producer, partitions, clock, auth, session_key, registry, ready: _ } = parts;
+    let Parts { producer, partitions, clock, auth, limits, counters: _, session_key, registry, ready: _ } = parts;
     if partitions == 0 {
         return Err(Error::Config("the topic has no partition".to_owned()));
     }
@@ -166,6 +178,7 @@ fn share(config: Config, parts: Parts) -> Result<Shared, Error> {
         config,
         intake,
         origins: Origins::new(session_key, partitions),
+        quotas: Quotas::new(limits, clock.now_ns()),
         auth,
         clock,
         metrics,

@@ -5,7 +5,8 @@
 //! Where repeats are told apart (a session, an idempotency key) the same request becomes the same messages however often it is
 //! sent, wherever: routed by the origin's own count of partitions, cut by the lengths of the lines, and with the same records.
 //! So which records are refused must not depend on when they came: in a session their times are measured from its hour; a
-//! request with a key is refused as a whole when one of its records lies outside of the times allowed.
+//! request with a key is refused as a whole when one of its records lies outside of the times allowed; both are, when one of
+//! their records is of a service that the tenant has no room for.
 
 use std::collections::BTreeMap;
 use std::sync::Arc;
@@ -13,6 +14,7 @@ use std::time::{Duration, Instant};
 
 use bytes::Bytes;
 use futures_util::future::join_all;
+use loglake_auth::limits::{Over, Quota};
 use loglake_batch::Origin;
 use loglake_batch::repeats::SESSION_GOOD_NS;
 use loglake_broker::Producer;
@@ -59,6 +61,16 @@ pub(crate) struct Gathered {
     pub(crate) line_bytes: u64,
     pub(crate) refused: u64,
     pub(crate) told: Vec<Refused>,
+    /// The first of the refused that its tenant has no room for at the moment, and the limit.
+    pub(crate) over: Option<(u64, Over)>,
+}
+
+impl Gathered {
+    /// How many records there were, the refused ones too.
+    pub(crate) fn records(&self) -> u64 {
+        let kept: u64 = self.messages.values().flatten().map(|message| message.records).sum();
+        kept + self.refused
+    }
 }
 
 /// A message to append, and how many records it holds.
@@ -77,13 +89,15 @@ pub(crate) struct Outcome {
     pub(crate) refused: u64,
     /// The first [`MAX_TOLD`] of those.
     pub(crate) told: Vec<Refused>,
+    /// As in [`Gathered`].
+    pub(crate) over: Option<(u64, Over)>,
     /// Why the rest could not be made durable, if there is a rest.
     pub(crate) failure: Option<ErrorKind>,
 }
 
 impl Intake {
     /// Begins with a request of `tenant` that is here now.
-    pub(crate) fn begin(&self, tenant: &TenantId, origin: Origin) -> Gathering<'_> {
+    pub(crate) fn begin(&self, tenant: &TenantId, origin: Origin, quota: Quota) -> Gathering<'_> {
         let received_at_ns = self.clock.now_ns();
         let (partitions, measured) = match &origin {
             Origin::None => (self.partitions, Measured::at(received_at_ns)),
@@ -94,12 +108,12 @@ impl Intake {
                 (session.partitions, Measured { earliest_ns, latest_ns })
             }
         };
-        Gathering::new(self, tenant, received_at_ns, measured, partitions, origin)
+        Gathering::new(self, tenant, received_at_ns, measured, partitions, origin, quota)
     }
 
     /// Appends what was gathered, the partitions side by side, and returns when all of it is durable or has failed.
     pub(crate) async fn append(&self, gathered: Gathered) -> Outcome {
-        let Gathered { tenant, messages, deadline_ns, line_bytes, refused, told } = gathered;
+        let Gathered { tenant, messages, deadline_ns, line_bytes, refused, told, over } = gathered;
         failpoint!("ingest.decoded");
         let appends =
             messages.into_iter().map(|(partition, messages)| self.append_to(partition, messages, deadline_ns));
@@ -108,7 +122,7 @@ impl Intake {
         let failure = results.into_iter().find_map(|(_, failure)| failure);
         // How many bytes the durable part of a broken request has is not known.
         self.metrics.kept(&tenant, accepted, if failure.is_none() { line_bytes } else { 0 });
-        Outcome { accepted, refused, told, failure }
+        Outcome { accepted, refused, told, over, failure }
     }
 
     /// Appends to one partition, in order, until something fails.

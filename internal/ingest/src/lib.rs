@@ -22,6 +22,7 @@ mod origins;
 mod request_id;
 mod serve;
 mod shared;
+mod sharing;
 
 pub use audit::AuditWriter;
 pub use config::Config;

@@ -3,6 +3,7 @@
 
 use std::sync::Arc;
 
+use loglake_auth::limits::Limit;
 use loglake_model::{ErrorKind, FaultCode, TenantLabels, TenantName};
 use prometheus::{
     Histogram, HistogramOpts, HistogramVec, IntCounter, IntCounterVec, IntGauge, IntGaugeVec, Opts, Registry,
@@ -40,6 +41,17 @@ pub const TENANT_LINE_BYTES_TOTAL: &str = "loglake_ingest_tenant_line_bytes_tota
 /// The refused records of a tenant.
 pub const TENANT_REFUSED_RECORDS_TOTAL: &str = "loglake_ingest_tenant_refused_records_total";
 
+/// Requests and records refused because their tenant is over a limit, by limit.
+pub const LIMITED_TOTAL: &str = "loglake_ingest_limited_total";
+/// The same of a tenant.
+pub const TENANT_LIMITED_TOTAL: &str = "loglake_ingest_tenant_limited_total";
+/// Batches of streams that waited for their tenant's rate.
+pub const HELD_BACK_TOTAL: &str = "loglake_ingest_held_back_total";
+/// Whether the ingestors share the tenants' rates at the moment.
+pub const LIMITS_SHARED: &str = "loglake_ingest_limits_shared";
+/// How often what was taken could not be shared.
+pub const SHARING_FAILURES_TOTAL: &str = "loglake_ingest_limit_sharing_failures_total";
+
 /// From a fifth of a millisecond to half a minute.
 const SECONDS: [f64; 16] =
     [0.0002, 0.0005, 0.001, 0.002, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 10.0, 30.0];
@@ -63,6 +75,11 @@ pub(crate) struct Metrics {
     tenant_records: IntCounterVec,
     tenant_line_bytes: IntCounterVec,
     tenant_refused_records: IntCounterVec,
+    limited: IntCounterVec,
+    tenant_limited: IntCounterVec,
+    pub(crate) held_back: IntCounter,
+    pub(crate) limits_shared: IntGauge,
+    pub(crate) sharing_failures: IntCounter,
 }
 
 impl Metrics {
@@ -108,6 +125,17 @@ impl Metrics {
             tenant_records: of_tenants(TENANT_RECORDS_TOTAL, "Durable records by tenant")?,
             tenant_line_bytes: of_tenants(TENANT_LINE_BYTES_TOTAL, "Bytes of the lines of durable records by tenant")?,
             tenant_refused_records: of_tenants(TENANT_REFUSED_RECORDS_TOTAL, "Refused records by tenant")?,
+            limited: IntCounterVec::new(
+                Opts::new(LIMITED_TOTAL, "Requests and records refused because their tenant is over a limit"),
+                &["limit"],
+            )?,
+            tenant_limited: of_tenants(TENANT_LIMITED_TOTAL, "The same by tenant")?,
+            held_back: IntCounter::new(HELD_BACK_TOTAL, "Batches of streams that waited for their tenant's rate")?,
+            limits_shared: IntGauge::new(LIMITS_SHARED, "1 while the ingestors share the tenants' rates, 0 while not")?,
+            sharing_failures: IntCounter::new(
+                SHARING_FAILURES_TOTAL,
+                "How often what was taken of the tenants' rates could not be shared",
+            )?,
         };
         registry.register(Box::new(metrics.records.clone()))?;
         registry.register(Box::new(metrics.line_bytes.clone()))?;
@@ -124,6 +152,11 @@ impl Metrics {
         registry.register(Box::new(metrics.tenant_records.clone()))?;
         registry.register(Box::new(metrics.tenant_line_bytes.clone()))?;
         registry.register(Box::new(metrics.tenant_refused_records.clone()))?;
+        registry.register(Box::new(metrics.limited.clone()))?;
+        registry.register(Box::new(metrics.tenant_limited.clone()))?;
+        registry.register(Box::new(metrics.held_back.clone()))?;
+        registry.register(Box::new(metrics.limits_shared.clone()))?;
+        registry.register(Box::new(metrics.sharing_failures.clone()))?;
         metrics.begin_at_zero();
         Ok(metrics)
     }
@@ -141,6 +174,17 @@ impl Metrics {
             self.requests.with_label_values(&[protocol, ErrorKind::Unavailable.as_str()]);
             self.ack_seconds.with_label_values(&[protocol]);
         }
+        for limit in [
+            Limit::IngestBytes,
+            Limit::IngestRecords,
+            Limit::Services,
+            Limit::NewServices,
+            Limit::Windows,
+            Limit::Attributes,
+        ] {
+            self.limited.with_label_values(&[limit.as_str()]);
+        }
+        self.tenant_limited.with_label_values(&[TenantLabels::OTHERS]);
         for count in [&self.tenant_records, &self.tenant_line_bytes, &self.tenant_refused_records] {
             count.with_label_values(&[TenantLabels::OTHERS]);
         }
@@ -153,6 +197,12 @@ impl Metrics {
         let label = [self.tenants.of(tenant)];
         self.tenant_records.with_label_values(&label).inc_by(records);
         self.tenant_line_bytes.with_label_values(&label).inc_by(line_bytes);
+    }
+
+    /// Counts a request or record of `tenant` that is over `limit`.
+    pub(crate) fn limited(&self, tenant: &TenantName, limit: Limit) {
+        self.limited.with_label_values(&[limit.as_str()]).inc();
+        self.tenant_limited.with_label_values(&[self.tenants.of(tenant)]).inc();
     }
 
     /// Counts a record of `tenant` that was refused.

@@ -3,7 +3,8 @@ use std::time::Instant;
 
 use loglake_api::{Refusal, status};
 use loglake_auth::Authenticator;
-use loglake_model::{Clock, ErrorKind, Fault};
+use loglake_auth::limits::{Over, Quota, Quotas};
+use loglake_model::{Clock, ErrorKind, Fault, TenantName};
 use tokio::sync::Semaphore;
 use tokio_util::sync::CancellationToken;
 
@@ -21,6 +22,8 @@ pub(crate) struct Shared {
     pub(crate) auth: Arc<Authenticator>,
     pub(crate) clock: Arc<dyn Clock>,
     pub(crate) metrics: Metrics,
+    /// What the tenants have taken of their limits.
+    pub(crate) quotas: Quotas,
     /// Bytes of requests in flight in this process.
     pub(crate) budget: Budget,
     /// Who may decompress a body at the moment: until it is done nobody knows how large it will be.
@@ -38,6 +41,26 @@ impl Shared {
             self.metrics.ack_seconds.with_label_values(&[protocol]).observe(began.elapsed().as_secs_f64());
         }
     }
+}
+
+impl Shared {
+    /// The quota of `tenant` now.
+    pub(crate) fn quota(&self, tenant: &TenantName) -> Quota {
+        self.quotas.of(tenant, self.clock.now_ns())
+    }
+
+    /// The refusal of a request of `tenant` that passes a limit.
+    pub(crate) fn over(&self, tenant: &TenantName, over: &Over) -> Refusal {
+        self.metrics.limited(tenant, over.limit);
+        refusal_of(over)
+    }
+}
+
+/// What is over a limit, as a refusal: it says when to come again.
+pub(crate) fn refusal_of(over: &Over) -> Refusal {
+    let mut refusal = Refusal::from(over.fault());
+    refusal.retry_after = over.wait;
+    refusal
 }
 
 /// The refusal of a caller who may not do this.

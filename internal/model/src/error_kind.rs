@@ -19,6 +19,8 @@ pub enum ErrorKind {
     Expired,
     /// Over a size limit: send less.
     TooLarge,
+    /// It would cost more than allowed: ask for less.
+    TooCostly,
     /// A media type, encoding or method that is not spoken here.
     Unsupported,
     /// A quota or buffer is full: slow down and try again.
@@ -53,6 +55,7 @@ impl ErrorKind {
             Self::Conflict => "conflict",
             Self::Expired => "expired",
             Self::TooLarge => "too_large",
+            Self::TooCostly => "too_costly",
             Self::Unsupported => "unsupported",
             Self::Exhausted => "exhausted",
             Self::NoSpace => "no_space",

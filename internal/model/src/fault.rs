@@ -21,6 +21,8 @@ pub enum FaultCode {
     InvalidUtf8,
     /// A key stands twice in one object.
     DuplicateKey,
+    /// A query would search more than its tenant may.
+    QueryTooExpensive,
     /// A timestamp lies too far in the future.
     TooFarAhead,
     /// A timestamp is older than allowed.
@@ -67,6 +69,7 @@ impl FaultCode {
             Self::Malformed => "malformed",
             Self::InvalidUtf8 => "invalid_utf8",
             Self::DuplicateKey => "duplicate_key",
+            Self::QueryTooExpensive => "query_too_expensive",
             Self::TooFarAhead => "too_far_ahead",
             Self::TooOld => "too_old",
             Self::UnknownField => "unknown_field",

@@ -75,6 +75,7 @@ async fn router(folder: &std::path::Path, chunks: usize) -> axum::Router {
         incarnation: INCARNATION,
         clock,
         auth: Arc::new(Authenticator::open()),
+        limits: loglake_auth::limits::TenantLimits::none(),
         internal: InternalKey::new(&ClusterSecret::from_bytes(&[7; 32]).expect("a long secret")),
         cursor_key: [9; 32],
         registry: prometheus::Registry::new(),

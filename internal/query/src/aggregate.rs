@@ -17,6 +17,7 @@ use tokio::time::{Instant, timeout_at};
 
 use self::chunks::{Chunks, Ended};
 use crate::Error;
+use crate::budget::Budget;
 use crate::missing::Missing;
 use crate::plan::plan;
 use crate::shared::Shared;
@@ -64,18 +65,19 @@ impl Counting {
 /// Counts what `asked` asks for.
 ///
 /// # Errors
-/// `Deadline` when time ran out, as a count of a part means nothing; `Invalid` when the answer would be too long; `Unavailable`
+/// `Deadline` when time ran out, as a count of a part means nothing, and `TooCostly` when too much
+/// would have to be searched; `Invalid` when the answer would be too long; `Unavailable`
 /// when a part does not answer.
 pub(crate) async fn aggregate(
     shared: &Arc<Shared>,
     tenant: TenantId,
     asked: Request,
-    deadline: Instant,
+    budget: Budget,
 ) -> Result<Counts, Error> {
     let began = Instant::now();
     let counting = Arc::new(asked.counting(tenant)?);
     let answering = async {
-        let (tally, missing, mut stats) = count(shared, &counting, deadline).await?;
+        let (tally, missing, mut stats) = count(shared, &counting, budget).await?;
         stats.duration_ms = u64::try_from(began.elapsed().as_millis()).unwrap_or(u64::MAX);
         shared.metrics.scanned.inc_by(stats.events_scanned);
         shared.metrics.read(&counting.tenant, stats.bytes_read);
@@ -84,23 +86,23 @@ pub(crate) async fn aggregate(
         }
         Ok(Counts::new(&counting, &tally, missing, stats))
     };
-    timeout_at(deadline, answering).await.unwrap_or_else(|_| Err(Error::TimedOut(shared.config.timeout)))
+    timeout_at(budget.deadline, answering).await.unwrap_or_else(|_| Err(budget.timed_out()))
 }
 
 async fn count(
     shared: &Arc<Shared>,
     counting: &Arc<Counting>,
-    deadline: Instant,
+    budget: Budget,
 ) -> Result<(Tally, Vec<Missing>, Stats), Error> {
     let filter_json = serde_json::to_string(&counting.filter).map_err(|error| Error::Internal(error.to_string()))?;
     let ask = TailAsk::Counts { counting: Arc::clone(counting), filter_json };
     let services = Some(counting.filter.services.as_slice()).filter(|services| !services.is_empty());
     for attempt in 1..=MAX_PLANS {
         let planning = Instant::now();
-        let plan = plan(shared, services, &ask, deadline).await?;
+        let plan = plan(shared, services, &ask, budget.deadline).await?;
         shared.metrics.stage("plan", planning.elapsed());
         let scanning = Instant::now();
-        let mut chunks = Chunks::new(shared, counting, attempt == MAX_PLANS);
+        let mut chunks = Chunks::new(shared, counting, attempt == MAX_PLANS, budget);
         chunks.missing = plan.missing;
         chunks.stats.bytes_read = plan.replayed_bytes;
         for tail in plan.tails {

@@ -2,10 +2,12 @@
 
 use std::sync::Arc;
 
+use loglake_auth::limits::Limit;
 use serde::Serialize;
 use tokio::time::{Instant, timeout_at};
 
 use crate::Error;
+use crate::budget::Budget;
 use crate::cursor::{Cursor, LIFE_NS};
 use crate::expand::Opener;
 use crate::merge::{End, Merge, Merged};
@@ -35,8 +37,10 @@ pub(crate) struct Answer {
 /// Answers one page.
 ///
 /// # Errors
-/// `Deadline` when time ran out before anything could be said; `Unavailable` when a part does not answer.
-pub(crate) async fn answer(shared: &Arc<Shared>, query: Query, deadline: Instant) -> Result<Answer, Error> {
+/// `Deadline` when time ran out before anything could be said, `TooCostly` when what may be searched did; `Unavailable` when a
+/// part does not answer.
+pub(crate) async fn answer(shared: &Arc<Shared>, query: Query, budget: Budget) -> Result<Answer, Error> {
+    let deadline = budget.deadline;
     let began = Instant::now();
     let query = Arc::new(query);
     let filter_json = serde_json::to_string(&query.filter).map_err(|error| Error::Internal(error.to_string()))?;
@@ -46,19 +50,23 @@ pub(crate) async fn answer(shared: &Arc<Shared>, query: Query, deadline: Instant
     let services = Some(query.filter.services.as_slice()).filter(|services| !services.is_empty());
     for attempt in 1..=MAX_PLANS {
         let planning = Instant::now();
-        let late = || Error::TimedOut(shared.config.timeout);
+        let late = || budget.timed_out();
         let plan = timeout_at(deadline, plan(shared, services, &ask, deadline)).await.map_err(|_| late())??;
         shared.metrics.stage("plan", planning.elapsed());
         let scanning = Instant::now();
         let opener = Opener::new(Arc::clone(shared), Arc::clone(&query), attempt == MAX_PLANS);
-        let merged = Merge::new(opener, plan).run(deadline).await?;
+        let merged = Merge::new(opener, plan, budget).run().await?;
         shared.metrics.stage("scan", scanning.elapsed());
+        if merged.is_spent {
+            shared.metrics.limited(&query.tenant, Limit::QueryBytes);
+        }
         match merged.end {
             End::Vanished => {
                 shared.metrics.replans.inc();
                 tracing::info!("a chunk has vanished, planning again");
             }
             End::NoProgress => return Err(late()),
+            End::TooCostly(bytes) => return Err(budget.too_costly(bytes)),
             End::Exhausted | End::At(_) => return Ok(finish(shared, &query, merged, began)),
         }
     }
@@ -66,7 +74,7 @@ pub(crate) async fn answer(shared: &Arc<Shared>, query: Query, deadline: Instant
 }
 
 fn finish(shared: &Shared, query: &Query, merged: Merged, began: Instant) -> Answer {
-    let Merged { page, end, missing, mut stats } = merged;
+    let Merged { page, end, missing, mut stats, is_spent: _ } = merged;
     let next_cursor = match end {
         End::At(last) => Some(shared.cursors.sign(&Cursor {
             tenant: query.tenant.name().clone(),

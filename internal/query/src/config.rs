@@ -5,6 +5,7 @@ use std::time::Duration;
 
 use loglake_auth::Authenticator;
 use loglake_auth::internal::InternalKey;
+use loglake_auth::limits::TenantLimits;
 use loglake_broker::Reader;
 use loglake_index::ChunkIndex;
 use loglake_model::{Clock, Readiness, ReadyFlag};
@@ -52,6 +53,8 @@ pub struct Parts {
     pub clock: Arc<dyn Clock>,
     /// Knows the credentials.
     pub auth: Arc<Authenticator>,
+    /// How much each tenant may ask for.
+    pub limits: TenantLimits,
     /// Signs the calls to the processors' tails.
     pub internal: InternalKey,
     /// Signs cursors.

@@ -96,6 +96,7 @@ impl Error {
             Self::Auth(loglake_auth::Error::Ledger(_) | loglake_auth::Error::Registry(_)) => {
                 part(self.kind(), "the registry of tenants and tokens")
             }
+            Self::Auth(loglake_auth::Error::Limit(_, fault)) => Refusal::from((**fault).clone()),
             Self::Auth(error) => {
                 let mut refusal = Refusal::new(error.kind(), error.to_string());
                 error.field().clone_into(&mut refusal.fault.field);

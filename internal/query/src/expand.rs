@@ -75,6 +75,14 @@ impl Opener {
         }
     }
 
+    /// Bytes that are searched then.
+    pub(crate) fn searched(closed: &Closed) -> u64 {
+        match closed {
+            Closed::Chunk(_) => 0,
+            Closed::Block(_, row) => u64::from(row.raw_length),
+        }
+    }
+
     /// A chunk that is not there: removed meanwhile, so that newer entries know better; or lost, when they named it again.
     fn vanished(&self, meta: &ChunkMeta) -> Opened {
         if self.is_last_plan {
@@ -147,7 +155,7 @@ impl Opener {
         let (scanned, bytes) = (u64::from(row.records), if reading.number == 0 { members.bytes } else { 0 });
         drop(members);
         let (query, matcher) = (Arc::clone(&self.query), Arc::clone(&self.matcher));
-        match self.shared.compute(move || Run::of_block(&query, &matcher, &row, &member)).await? {
+        match self.shared.compute(&self.query.tenant, move || Run::of_block(&query, &matcher, &row, &member)).await? {
             Ok(run) => Ok(Opened::Rows { key: meta.key.clone(), run, scanned, bytes }),
             Err(reason) => Ok(Opened::Damaged { key: meta.key.clone(), reason }),
         }

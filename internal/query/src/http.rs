@@ -6,6 +6,7 @@ mod connections;
 mod head_watch;
 mod home;
 mod routes;
+mod tenant_limits;
 mod tenants;
 mod tokens;
 mod tracing_layer;

@@ -9,6 +9,7 @@
 mod aggregate;
 mod answer;
 mod blocks;
+mod budget;
 mod conditions;
 mod config;
 mod cursor;
@@ -41,6 +42,7 @@ mod stats;
 mod surroundings;
 mod tail_ask;
 mod tail_client;
+mod turns;
 
 #[cfg(test)]
 mod tests;

@@ -8,9 +8,10 @@ use futures_util::future::BoxFuture;
 use futures_util::stream::FuturesUnordered;
 use loglake_chunk::BlockRow;
 use loglake_model::ChunkMeta;
-use tokio::time::{Instant, timeout_at};
+use tokio::time::timeout_at;
 
 use crate::Error;
+use crate::budget::Budget;
 use crate::expand::{Closed, Opened, Opener};
 use crate::missing::Missing;
 use crate::order::{Position, Rank};
@@ -71,6 +72,8 @@ pub(crate) enum End {
     At(Position),
     /// Time ran out before the first place was passed.
     NoProgress,
+    /// The same, but what ran out is what may be searched: the next block would make it so many bytes.
+    TooCostly(u64),
     /// A chunk had vanished: plan again.
     Vanished,
 }
@@ -81,6 +84,8 @@ pub(crate) struct Merged {
     pub(crate) end: End,
     pub(crate) missing: Vec<Missing>,
     pub(crate) stats: Stats,
+    /// Whether it ended because no more may be searched.
+    pub(crate) is_spent: bool,
 }
 
 /// A merge under way.
@@ -93,6 +98,9 @@ pub(crate) struct Merge {
     /// Of what is being opened, how many are blocks.
     opening_blocks: usize,
     width: usize,
+    budget: Budget,
+    /// Bytes, decompressed, of the blocks that were opened or are being.
+    searched_bytes: u64,
     /// Objects that something was read of, and those that are reported as damaged.
     read: HashSet<String>,
     damaged: HashSet<String>,
@@ -101,9 +109,14 @@ pub(crate) struct Merge {
 
 impl Merge {
     /// A merge of what `plan` names.
-    pub(crate) fn new(opener: Opener, plan: Plan) -> Self {
-        let merged =
-            Merged { page: Page::default(), end: End::Exhausted, missing: plan.missing, stats: Stats::default() };
+    pub(crate) fn new(opener: Opener, plan: Plan, budget: Budget) -> Self {
+        let merged = Merged {
+            page: Page::default(),
+            end: End::Exhausted,
+            missing: plan.missing,
+            stats: Stats::default(),
+            is_spent: false,
+        };
         let mut merge = Self {
             opener: Arc::new(opener),
             queue: BTreeMap::new(),
@@ -112,6 +125,8 @@ impl Merge {
             opening_bytes: 0,
             opening_blocks: 0,
             width: FIRST_WIDTH,
+            budget,
+            searched_bytes: 0,
             read: HashSet::new(),
             damaged: HashSet::new(),
             merged,
@@ -163,7 +178,8 @@ impl Merge {
     ///
     /// # Errors
     /// `Unavailable` when the store does not answer.
-    pub(crate) async fn run(mut self, deadline: Instant) -> Result<Merged, Error> {
+    pub(crate) async fn run(mut self) -> Result<Merged, Error> {
+        let deadline = self.budget.deadline;
         let first = self.queue.first_key_value().map(|(key, _)| key.rank);
         self.merged.end = loop {
             let Some(mut top) = self.queue.first_entry() else { break End::Exhausted };
@@ -184,8 +200,14 @@ impl Merge {
                 Item::Closed(_) | Item::Opening => {
                     let rank = top.key().rank;
                     self.look_ahead();
+                    let has_moved = self.merged.page.rows > 0 || Some(rank) > first;
+                    if let Some(bytes) = self.too_much() {
+                        self.merged.is_spent = true;
+                        let end = self.stopped(rank);
+                        // The same will be searched for the page after it: one that ends where it began is followed by no other.
+                        break if has_moved && self.is_past(end) { end } else { End::TooCostly(bytes) };
+                    }
                     let Ok(opened) = timeout_at(deadline, self.opening.next()).await else {
-                        let has_moved = self.merged.page.rows > 0 || Some(rank) > first;
                         break if has_moved { self.stopped(rank) } else { End::NoProgress };
                     };
                     let Some((key, cost, opened)) = opened else {
@@ -202,6 +224,25 @@ impl Merge {
         };
         self.merged.stats.objects_read = self.read.len() as u64;
         Ok(self.merged)
+    }
+
+    /// How many bytes would have been searched after the block that is next, where that is more than may be.
+    fn too_much(&self) -> Option<u64> {
+        match self.queue.first_key_value() {
+            Some((_, Item::Closed(Closed::Block(_, row)))) => {
+                Some(self.searched_bytes + u64::from(row.raw_length)).filter(|bytes| self.budget.is_passed_by(*bytes))
+            }
+            _ => None,
+        }
+    }
+
+    /// Whether a page that ends so got further than the one before it.
+    fn is_past(&self, end: End) -> bool {
+        let query = &self.opener.query;
+        match (end, query.after) {
+            (End::At(last), Some(after)) => query.direction.rank(last) > query.direction.rank(after),
+            _ => true,
+        }
     }
 
     /// The page ends before `rank`, though there may be more.
@@ -259,10 +300,15 @@ impl Merge {
                     let (count, width) =
                         if is_block { (&mut self.opening_blocks, self.width) } else { (&mut footers, footers_width) };
                     let bytes = Opener::cost(closed);
+                    let searched_bytes = self.searched_bytes + Opener::searched(closed);
                     let is_first = self.opening.is_empty() && chosen.is_empty();
                     if *count >= width || (!is_first && self.opening_bytes + bytes > most_bytes) {
                         break;
                     }
+                    if is_block && self.budget.is_passed_by(searched_bytes) {
+                        break;
+                    }
+                    self.searched_bytes = searched_bytes;
                     *count += 1;
                     self.opening_bytes += bytes;
                     chosen.push((*key, Cost { bytes, is_block }));

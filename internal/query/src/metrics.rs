@@ -1,6 +1,7 @@
 use std::sync::Arc;
 use std::time::Duration;
 
+use loglake_auth::limits::Limit;
 use loglake_model::{TenantLabels, TenantName};
 use prometheus::core::Collector;
 use prometheus::{Histogram, HistogramOpts, HistogramVec, IntCounter, IntCounterVec, IntGauge, Opts, Registry};
@@ -32,6 +33,8 @@ pub(crate) struct Metrics {
     tenants: Arc<TenantLabels>,
     tenant_requests: IntCounterVec,
     tenant_bytes_read: IntCounterVec,
+    limited: IntCounterVec,
+    tenant_limited: IntCounterVec,
 }
 
 /// A millisecond to half a minute.
@@ -134,6 +137,12 @@ impl Metrics {
                 "Bytes read from objects and the broker for queries and counts, by tenant.",
                 &["tenant"],
             )?,
+            limited: counters(
+                "loglake_query_limited_total",
+                "Queries refused or cut short because their tenant is over a limit.",
+                &["limit"],
+            )?,
+            tenant_limited: counters("loglake_query_tenant_limited_total", "The same by tenant.", &["tenant"])?,
         };
         metrics.begin_at_zero();
         Ok(metrics)
@@ -141,7 +150,7 @@ impl Metrics {
 
     /// A counter that appears with its first event has no rate for it: what alerts and dashboards stand on is there from the start.
     fn begin_at_zero(&self) {
-        let counters: [(&IntCounterVec, &[&str]); 8] = [
+        let counters: [(&IntCounterVec, &[&str]); 10] = [
             (&self.chunks, &["read", "pruned"]),
             (&self.blocks, &["read", "pruned"]),
             (&self.footers, &["hit", "miss"]),
@@ -150,6 +159,8 @@ impl Metrics {
             (&self.owners, &["answered", "failed", "passed_over"]),
             (&self.tenant_requests, &[TenantLabels::OTHERS]),
             (&self.tenant_bytes_read, &[TenantLabels::OTHERS]),
+            (&self.limited, &["query_concurrency", "query_bytes"]),
+            (&self.tenant_limited, &[TenantLabels::OTHERS]),
         ];
         for (counter, labels) in counters {
             for label in labels {
@@ -164,6 +175,12 @@ impl Metrics {
     /// Counts a query of `tenant` that is begun.
     pub(crate) fn asked(&self, tenant: &TenantName) {
         self.tenant_requests.with_label_values(&[self.tenants.of(tenant)]).inc();
+    }
+
+    /// Counts a query of `tenant` that is over `limit`.
+    pub(crate) fn limited(&self, tenant: &TenantName, limit: Limit) {
+        self.limited.with_label_values(&[limit.as_str()]).inc();
+        self.tenant_limited.with_label_values(&[self.tenants.of(tenant)]).inc();
     }
 
     /// Counts what was read to answer `tenant`.

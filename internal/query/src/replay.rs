@@ -68,11 +68,11 @@ pub(crate) async fn replay(
             return Err(Error::Unavailable(what).into());
         }
         replayed.reached = fetched.position;
-        let (ask, incarnation) = (ask.clone(), shared.incarnation);
+        let (tenant, ask, incarnation) = (ask.tenant(), ask.clone(), shared.incarnation);
         let part = std::mem::take(&mut replayed.part);
         let seen = std::mem::take(&mut repeats);
         let look = move || look((part, seen), &fetched.messages, &ask, incarnation, partition);
-        (replayed.part, repeats) = shared.compute(look).await?;
+        (replayed.part, repeats) = shared.compute(tenant, look).await?;
     }
     replayed.reached = replayed.reached.min(until);
     Ok(Outcome::Read(replayed))

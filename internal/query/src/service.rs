@@ -20,6 +20,7 @@ use crate::older::Older;
 use crate::shared::Shared;
 use crate::surroundings::Surroundings;
 use crate::tail_client::TailClient;
+use crate::turns::Turns;
 use crate::{Config, Error, Parts};
 
 /// How often it is tried whether broker and index answer, until they do.
@@ -102,9 +103,13 @@ impl QueryService {
             failing: Failing::default(),
             footers: Footers::new(config.footer_cache_bytes, disk.clone(), metrics.clone()),
             blocks: Blocks::new(config.cache_memory_bytes, disk, Arc::clone(&parts.store), metrics.clone()),
+            limits: parts.limits,
+            tenant_turns: Turns::default(),
             turns: Semaphore::new(config.concurrent.clamp(1, Semaphore::MAX_PERMITS)),
             is_single_threaded,
             cpu: Arc::new(Semaphore::new(cores)),
+            tenant_cpu: Turns::default(),
+            cores,
             cursors: CursorKey::new(parts.cursor_key),
             first_partitions,
             older,

@@ -2,15 +2,17 @@
 
 use std::collections::BTreeMap;
 use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
 
 use futures_util::{StreamExt as _, TryStreamExt as _, stream};
 use loglake_chunk::decode_block;
 use loglake_model::{ChunkMeta, TenantId, TimeRange, Timestamp};
 use loglake_search::Filter;
 use serde::Serialize;
-use tokio::time::{Instant, timeout_at};
+use tokio::time::timeout_at;
 
 use crate::Error;
+use crate::budget::Budget;
 use crate::footers::NoFooter;
 use crate::missing::{LOST, Missing};
 use crate::plan::plan;
@@ -48,13 +50,14 @@ enum Counted {
 /// Counts the records of `range` by service.
 ///
 /// # Errors
-/// `Deadline`; `Unavailable` when a part does not answer.
+/// `Deadline`; `TooCostly` when too much would have to be searched; `Unavailable` when a part does not answer.
 pub(crate) async fn services(
     shared: &Arc<Shared>,
     tenant: TenantId,
     range: TimeRange,
-    deadline: Instant,
+    budget: Budget,
 ) -> Result<Services, Error> {
+    let deadline = budget.deadline;
     let counting = async {
         let ask = TailAsk::Services { tenant: tenant.clone(), range };
         for attempt in 1..=MAX_PLANS {
@@ -64,10 +67,10 @@ pub(crate) async fn services(
             for (service, count) in plan.tails.into_iter().flat_map(|tail| tail.services) {
                 totals.entry(service).or_insert(Count::NONE).add(count);
             }
-            let (tenant, mut has_vanished) = (&tenant, false);
+            let (tenant, searched_bytes, mut has_vanished) = (&tenant, &AtomicU64::new(0), false);
             let mut counts = stream::iter(plan.chunks.into_iter().filter(|chunk| chunk.overlaps(range)))
                 .map(|chunk| async move {
-                    let counted = count(shared, tenant, range, &chunk).await?;
+                    let counted = count(shared, tenant, range, &chunk, budget, searched_bytes).await?;
                     Ok::<_, Error>((chunk, counted))
                 })
                 .buffer_unordered(WIDTH);
@@ -94,7 +97,7 @@ pub(crate) async fn services(
         }
         Err(Error::Internal("the last plan names what is gone".to_owned()))
     };
-    timeout_at(deadline, counting).await.unwrap_or_else(|_| Err(Error::TimedOut(shared.config.timeout)))
+    timeout_at(deadline, counting).await.unwrap_or_else(|_| Err(budget.timed_out()))
 }
 
 impl Services {
@@ -112,7 +115,14 @@ impl Services {
 
 /// Counts the records of `chunk` that lie in `range`. A chunk that lies inside is not read at all, of the others only the
 /// blocks that an end of the range cuts through.
-async fn count(shared: &Arc<Shared>, tenant: &TenantId, range: TimeRange, chunk: &ChunkMeta) -> Result<Counted, Error> {
+async fn count(
+    shared: &Arc<Shared>,
+    tenant: &TenantId,
+    range: TimeRange,
+    chunk: &ChunkMeta,
+    budget: Budget,
+    searched_bytes: &AtomicU64,
+) -> Result<Counted, Error> {
     if range.contains(chunk.min_ns) && range.contains(chunk.max_ns) {
         return Ok(Counted::Count(Count { records: chunk.records, first_ns: chunk.min_ns, last_ns: chunk.max_ns }));
     }
@@ -128,6 +138,8 @@ async fn count(shared: &Arc<Shared>, tenant: &TenantId, range: TimeRange, chunk:
             total.add(Count { records: u64::from(row.records), first_ns: row.min_ns, last_ns: row.max_ns });
             continue;
         }
+        let raw_bytes = u64::from(row.raw_length);
+        budget.check(searched_bytes.fetch_add(raw_bytes, Ordering::Relaxed) + raw_bytes)?;
         let member = match shared.store.get_range(&chunk.key, row.offset..row.offset + u64::from(row.length)).await {
             Ok(member) => member,
             Err(loglake_store::Error::NotFound { .. }) => return Ok(Counted::Vanished),
@@ -136,7 +148,7 @@ async fn count(shared: &Arc<Shared>, tenant: &TenantId, range: TimeRange, chunk:
         };
         let row = *row;
         let counted = shared
-            .compute(move || {
+            .compute(tenant, move || {
                 let block = decode_block(&row, &member).map_err(|error| error.to_string())?;
                 let everything = Filter::default().compile().map_err(|error| error.to_string())?;
                 let mut count = Count::NONE;

@@ -2,9 +2,10 @@ use std::collections::BTreeSet;
 use std::sync::Arc;
 
 use loglake_auth::Authenticator;
+use loglake_auth::limits::TenantLimits;
 use loglake_broker::Reader;
 use loglake_index::ChunkIndex;
-use loglake_model::{Clock, Readiness, Service, TenantId, partition_of};
+use loglake_model::{Clock, Readiness, Service, TenantId, TenantName, partition_of};
 use loglake_store::ObjectStore;
 use tokio::sync::Semaphore;
 
@@ -16,6 +17,7 @@ use crate::heads::HeadReader;
 use crate::metrics::Metrics;
 use crate::older::Older;
 use crate::tail_client::TailClient;
+use crate::turns::Turns;
 use crate::{Config, Error};
 
 /// What all queries share.
@@ -39,24 +41,34 @@ pub(crate) struct Shared {
     pub(crate) heads: HeadReader,
     pub(crate) tails: TailClient,
     pub(crate) failing: Failing,
+    /// How much each tenant may ask for.
+    pub(crate) limits: TenantLimits,
+    /// Queries of a tenant that run at once.
+    pub(crate) tenant_turns: Turns,
     /// Queries that run at once.
     pub(crate) turns: Semaphore,
     /// See [`crate::Surroundings`].
     pub(crate) is_single_threaded: bool,
     /// As many blocks are decoded and searched at a time as there are cores.
     pub(crate) cpu: Arc<Semaphore>,
+    /// The same of a tenant alone.
+    pub(crate) tenant_cpu: Turns,
+    pub(crate) cores: usize,
 }
 
 impl Shared {
-    /// Runs `work` where it holds nobody up, when a core is free.
+    /// Runs `work` of `tenant` where it holds nobody up, when a core is free. In the line for a core no tenant has more places than
+    /// there are cores: who has many blocks to search is not before who has one.
     pub(crate) async fn compute<T: Send + 'static>(
         &self,
+        tenant: &TenantName,
         work: impl FnOnce() -> T + Send + 'static,
     ) -> Result<T, Error> {
+        let own = self.tenant_cpu.wait(tenant, self.cores).await.map_err(|error| Error::Internal(error.to_string()))?;
         let permit = Arc::clone(&self.cpu).acquire_owned().await.map_err(|error| Error::Internal(error.to_string()))?;
         let work = move || {
             let done = work();
-            drop(permit);
+            drop((permit, own));
             done
         };
         if self.is_single_threaded { Ok(work()) } else { Ok(tokio::task::spawn_blocking(work).await?) }

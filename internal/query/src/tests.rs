@@ -1,6 +1,7 @@
 //! The role over parts in memory: what it answers is compared with a plain filter and sort of what was sent.
 
 mod bad_input;
+mod budget;
 mod counting;
 mod disk;
 mod fake_index;

@@ -1,7 +1,7 @@
 //! Measures what Loglake costs: CPU of the server's processes, memory, bytes at rest, acknowledgements and latency of queries, on a
 //! seeded corpus made from the Loghub samples, beside the cost of gzip alone on the same machine in the same minutes.
 //!
-//! Three programs: `loglake-bench` (start reading with [`bench::run`]), `loglake-load` ([`load`], [`mix`]) and `loglake-scale`
+//! Three programs: `loglake-bench` (start reading with [`bench::run`]), `loglake-load` ([`load`], [`mix`], [`noisy`]) and `loglake-scale`
 //! ([`scale`], [`tenants`]). [`corpus`] says what the records are, [`floor`] what they are compared with, [`server`] and [`place`] what is
 //! measured: `loglake dev` on a folder, or three roles on a [`stack`] of real servers.
 
@@ -16,6 +16,7 @@ pub mod load;
 pub mod machine;
 pub mod mix;
 mod needles;
+pub mod noisy;
 pub mod place;
 mod proc;
 pub mod process;

@@ -12,10 +12,12 @@ use loglake_model::TenantName;
 use serde::{Deserialize, Serialize};
 use sha2::{Digest as _, Sha256};
 
+use crate::limits::{Limit, Overrides};
 use crate::{Error, Scope, Token, hex};
 
-/// The newest version that is read, and the one that is written.
-const VERSION: u32 = 1;
+/// The newest version that is read. An entry has the version that first knew its change, so that older programs read all that they
+/// can, and say of the first that they cannot which version it has.
+const VERSION: u32 = 2;
 
 /// A token as it is kept: never its text.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
@@ -64,6 +66,13 @@ pub(crate) enum Change {
     TenantResumed {
         tenant: TenantName,
     },
+    /// What differs from the defaults from now on, and what no longer does.
+    TenantLimited {
+        tenant: TenantName,
+        set: Overrides,
+        #[serde(default)]
+        unset: BTreeSet<Limit>,
+    },
     TokenAdded {
         token: KeptToken,
     },
@@ -79,6 +88,16 @@ pub(crate) enum Change {
     },
 }
 
+impl Change {
+    /// The version that first knew it.
+    fn version(&self) -> u32 {
+        match self {
+            Self::TenantLimited { .. } => 2,
+            _ => 1,
+        }
+    }
+}
+
 /// A change with who made it and when.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
@@ -92,10 +111,17 @@ pub(crate) struct Entry {
     pub(crate) change: Change,
 }
 
+/// What every version has.
+#[derive(Deserialize)]
+struct Versioned {
+    version: u32,
+}
+
 impl Entry {
     pub(crate) fn new(number: u64, at_ns: i64, by: &str, previous: &str, change: Change) -> Self {
         let nonce = format!("{:032x}", rand::random::<u128>());
-        Self { version: VERSION, number, at_ns, by: by.to_owned(), previous: previous.to_owned(), nonce, change }
+        let version = change.version();
+        Self { version, number, at_ns, by: by.to_owned(), previous: previous.to_owned(), nonce, change }
     }
 
     pub(crate) fn encode(&self) -> Result<Bytes, Error> {
@@ -106,10 +132,12 @@ impl Entry {
     /// Reads entry `number`, which must follow the one with the hash `previous`.
     pub(crate) fn decode(bytes: &[u8], number: u64, previous: &str) -> Result<Self, Error> {
         let wrong = |what: String| Error::Registry(format!("entry {number}: {what}"));
-        let entry: Self = serde_json::from_slice(bytes).map_err(|error| wrong(error.to_string()))?;
-        if entry.version != VERSION {
-            return Err(wrong(format!("version {} is not known to this program", entry.version)));
+        // First of all: another version may have other fields and changes.
+        let Versioned { version } = serde_json::from_slice(bytes).map_err(|error| wrong(error.to_string()))?;
+        if !(1..=VERSION).contains(&version) {
+            return Err(wrong(format!("version {version} is not known to this program")));
         }
+        let entry: Self = serde_json::from_slice(bytes).map_err(|error| wrong(error.to_string()))?;
         if entry.number != number || entry.previous != previous {
             return Err(wrong("it does not follow the one before it".to_owned()));
         }

@@ -1,6 +1,10 @@
+use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicI64, Ordering};
 
+use parking_lot::RwLock;
+
 use crate::Token;
+use crate::limits::Overrides;
 
 /// A token that is let in, and when it ends: later requests and open streams alike see it end earlier than it was made for.
 #[derive(Debug)]
@@ -28,6 +32,7 @@ impl LiveToken {
 #[derive(Debug, Default)]
 pub(crate) struct LiveTenant {
     is_suspended: AtomicBool,
+    limits: RwLock<Arc<Overrides>>,
 }
 
 impl LiveTenant {
@@ -37,5 +42,15 @@ impl LiveTenant {
 
     pub(super) fn suspend(&self, is_suspended: bool) {
         self.is_suspended.store(is_suspended, Ordering::Release);
+    }
+
+    pub(crate) fn limits(&self) -> Arc<Overrides> {
+        Arc::clone(&self.limits.read())
+    }
+
+    pub(super) fn limit(&self, limits: &Overrides) {
+        if **self.limits.read() != *limits {
+            *self.limits.write() = Arc::new(limits.clone());
+        }
     }
 }

@@ -6,8 +6,11 @@ use serde::{Deserialize, Serialize};
 
 use super::entry::{Change, Entry, KeptToken, hash};
 use crate::Error;
+use crate::limits::Overrides;
 
-const VERSION: u32 = 1;
+/// The newest version that is read. Limits came with it; without any, the one before it is written, which older programs read.
+const VERSION: u32 = 2;
+const VERSION_WITHOUT_LIMITS: u32 = 1;
 /// How long a token that ended is still listed: a checkpoint leaves it out then.
 const ENDED_KEPT_NS: i64 = 30 * 86_400 * 1_000_000_000;
 
@@ -18,6 +21,8 @@ pub(crate) struct KeptTenant {
     pub(crate) created_ns: i64,
     #[serde(default)]
     pub(crate) is_suspended: bool,
+    #[serde(default, skip_serializing_if = "Overrides::is_empty")]
+    pub(crate) limits: Overrides,
 }
 
 /// What all entries up to a number come to. A checkpoint is its JSON.
@@ -36,7 +41,7 @@ pub(crate) struct State {
 impl Default for State {
     fn default() -> Self {
         let (tenants, tokens) = (BTreeMap::new(), BTreeMap::new());
-        Self { version: VERSION, number: 0, hash: "0".repeat(64), tenants, tokens }
+        Self { version: VERSION_WITHOUT_LIMITS, number: 0, hash: "0".repeat(64), tenants, tokens }
     }
 }
 
@@ -57,6 +62,11 @@ impl State {
             Change::TenantAdded { tenant } => self.add_tenant(tenant, entry.at_ns),
             Change::TenantSuspended { tenant } => self.tenant(tenant, entry.number)?.is_suspended = true,
             Change::TenantResumed { tenant } => self.tenant(tenant, entry.number)?.is_suspended = false,
+            Change::TenantLimited { tenant, set, unset } => {
+                let limits = &mut self.tenant(tenant, entry.number)?.limits;
+                limits.retain(|limit, _| !unset.contains(limit));
+                limits.extend(set.iter().map(|(limit, value)| (*limit, *value)));
+            }
             Change::TokenAdded { token } => self.add_token(token, entry.at_ns),
             Change::TokenRevoked { id, ends_ns } => self.end(id, *ends_ns, entry.number)?,
             Change::TokenRotated { id, ends_ns, successor } => {
@@ -68,7 +78,7 @@ impl State {
     }
 
     fn add_tenant(&mut self, tenant: &TenantName, at_ns: i64) {
-        let fresh = KeptTenant { created_ns: at_ns, is_suspended: false };
+        let fresh = KeptTenant { created_ns: at_ns, is_suspended: false, limits: Overrides::new() };
         self.tenants.entry(tenant.clone()).or_insert(fresh);
     }
 
@@ -100,6 +110,8 @@ impl State {
     pub(crate) fn encode(&self, now_ns: i64) -> Result<Bytes, Error> {
         let mut kept = self.clone();
         kept.forget_ended(now_ns);
+        let has_limits = kept.tenants.values().any(|tenant| !tenant.limits.is_empty());
+        kept.version = if has_limits { VERSION } else { VERSION_WITHOUT_LIMITS };
         let text = serde_json::to_vec(&kept).map_err(|error| Error::Registry(format!("a checkpoint: {error}")))?;
         Ok(text.into())
     }
@@ -108,7 +120,7 @@ impl State {
     pub(crate) fn decode(bytes: &[u8]) -> Result<Self, Error> {
         let wrong = |what: String| Error::Registry(format!("the checkpoint: {what}"));
         let state: Self = serde_json::from_slice(bytes).map_err(|error| wrong(error.to_string()))?;
-        if state.version != VERSION {
+        if !(VERSION_WITHOUT_LIMITS..=VERSION).contains(&state.version) {
             return Err(wrong(format!("version {} is not known to this program", state.version)));
         }
         Ok(state)

@@ -7,6 +7,7 @@ use loglake_model::{ErrorKind, ManualClock};
 use parking_lot::Mutex;
 
 use super::*;
+use crate::limits::{Limits, TenantLimits};
 use crate::{Access, Asked, Authenticator};
 
 const SECOND_NS: i64 = 1_000_000_000;
@@ -253,4 +254,51 @@ async fn a_ledger_that_is_down_or_altered_changes_nothing_of_what_is_known() {
     let secret = made.text.rsplit_once('_').unwrap().1;
     let shown = format!("{other:?} {:?}", other.tokens(None));
     assert!(!shown.contains(secret) && !shown.contains(&made.sha256_hex()), "{shown}");
+}
+
+#[tokio::test]
+async fn a_tenants_limits_are_known_everywhere_after_a_refresh_and_in_a_checkpoint() {
+    let (shelf, _, one, other) = two().await;
+    let limits = TenantLimits::new(Limits::none().with(Limit::Services, 9), Some(other.clone()));
+    one.add_tenant(&name("acme"), "a test").await.unwrap();
+    let set = Overrides::from([(Limit::IngestBytes, 1_000), (Limit::Services, 5)]);
+    one.limit_tenant(&name("acme"), &set, &BTreeSet::new(), "a test").await.unwrap();
+    assert_eq!(limits.of(&name("acme")).get(Limit::Services), 9, "not read yet");
+    other.refresh().await.unwrap();
+    assert_eq!(limits.of(&name("acme")), Limits::none().over(&set));
+    assert_eq!(limits.of(&name("other")).get(Limit::Services), 9);
+
+    // One is taken back, another added; what nobody spoke of stays.
+    let (set, unset) = (Overrides::from([(Limit::Attributes, 3)]), BTreeSet::from([Limit::Services]));
+    one.limit_tenant(&name("acme"), &set, &unset, "a test").await.unwrap();
+    other.refresh().await.unwrap();
+    let expected = Overrides::from([(Limit::IngestBytes, 1_000), (Limit::Attributes, 3)]);
+    assert_eq!(*limits.overrides(&name("acme")), expected);
+
+    let absent = one.limit_tenant(&name("none"), &set, &unset, "a test").await;
+    assert_eq!(absent, Err(Error::NoSuch("tenant")));
+    let wrong = Overrides::from([(Limit::Attributes, 1_000)]);
+    let refused = one.limit_tenant(&name("acme"), &wrong, &BTreeSet::new(), "a test").await.unwrap_err();
+    assert_eq!((refused.kind(), refused.field()), (ErrorKind::Invalid, "attributes"));
+
+    let state = one.known.read().state.encode(0).unwrap();
+    *shelf.checkpoint.lock() = Some((3, state));
+    let late = Arc::new(Registry::new(shelf.clone(), Arc::new(ManualClock::at(0))));
+    late.refresh().await.unwrap();
+    assert_eq!(*TenantLimits::new(Limits::none(), Some(late)).overrides(&name("acme")), expected);
+}
+
+#[tokio::test]
+async fn what_older_programs_read_has_their_version_and_what_is_newer_is_refused_by_its_own() {
+    let (shelf, _, one, other) = two().await;
+    let version = |bytes: &Bytes| serde_json::from_slice::<serde_json::Value>(bytes).unwrap()["version"].as_u64();
+    one.add_tenant(&name("acme"), "a test").await.unwrap();
+    assert_eq!(version(&one.known.read().state.encode(0).unwrap()), Some(1));
+    let set = Overrides::from([(Limit::Attributes, 3)]);
+    one.limit_tenant(&name("acme"), &set, &BTreeSet::new(), "a test").await.unwrap();
+    assert_eq!(shelf.entries.lock().iter().map(version).collect::<Vec<_>>(), [Some(1), Some(2)]);
+    assert_eq!(version(&one.known.read().state.encode(0).unwrap()), Some(2));
+    shelf.entries.lock().push(Bytes::from(r#"{"version":3,"number":3,"change":{"never_heard_of":{}}}"#));
+    let error = other.refresh().await.unwrap_err();
+    assert!(error.kind() == ErrorKind::Corrupt && error.to_string().contains("version 3 is not known"), "{error}");
 }

@@ -10,10 +10,13 @@
 //!                                                :s:<nonce>  yet; these alone have a time to live
 //! loglake:1:{<cluster>/lease/<name>}:l                       hash with a time to live: holder, value, generation
 //!                                   :g                       string: the last generation
+//! loglake:1:{<cluster>/rate/<tenant>}:r                      hash with a time to live: b, r: what its tenant sent
 //! ```
 //! The number is the layout's version: another one sees an empty index and rebuilds it.
 
 use std::fmt::Write;
+
+use loglake_model::TenantName;
 
 /// The keys of a partition.
 #[derive(Debug)]
@@ -45,6 +48,11 @@ impl PartitionKeys {
 pub(super) fn lease(cluster: &str, name: &str) -> [String; 2] {
     let tag = format!("loglake:1:{{{}/lease/{}}}", escaped(cluster), escaped(name));
     [format!("{tag}:l"), format!("{tag}:g")]
+}
+
+/// The key of what `tenant` sent.
+pub(super) fn sums(cluster: &str, tenant: &TenantName) -> String {
+    format!("loglake:1:{{{}/rate/{}}}:r", escaped(cluster), escaped(tenant.as_str()))
 }
 
 /// `name` with all but letters, digits, `-`, `_` and `.` as `%` and two hex digits.

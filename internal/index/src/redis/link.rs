@@ -71,19 +71,27 @@ impl Link {
     /// # Errors
     /// `Invalid` when the address or the credential is wrong; `Unavailable`.
     pub(super) async fn connect(config: &Config) -> Result<Self, Error> {
+        let link = Self::prepare(config)?;
+        link.connection().await.map_err(|error| failed("connect", &error))?;
+        Ok(link)
+    }
+
+    /// The same without a connection: it is made with the first call.
+    ///
+    /// # Errors
+    /// `Invalid` when the address is wrong.
+    pub(super) fn prepare(config: &Config) -> Result<Self, Error> {
         let source = match Address::parse(&config.addr, config.authorities.as_deref())? {
             Address::Single(client) => Source::Single(client),
             Address::Cluster(nodes, certificates) => Source::Cluster(nodes, certificates),
             Address::Sentinel(client) => Source::Sentinel(client),
         };
-        let link = Self(Arc::new(Shared {
+        Ok(Self(Arc::new(Shared {
             state: Mutex::new(State { source, current: None, number: 0, failed: None }),
             connect_timeout: config.connect_timeout,
             response_timeout: config.response_timeout,
             renewed: Notify::new(),
-        }));
-        link.connection().await.map_err(|error| failed("connect", &error))?;
-        Ok(link)
+        })))
     }
 
     /// Waits until a connection was made after the last call of this.

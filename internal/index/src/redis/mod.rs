@@ -14,6 +14,7 @@ mod link;
 mod policy;
 mod scripts;
 mod stage;
+mod sums;
 
 use std::collections::BTreeSet;
 use std::sync::Arc;
@@ -29,6 +30,7 @@ pub use self::config::Config;
 use self::keys::PartitionKeys;
 use self::link::Link;
 use self::scripts::Scripts;
+pub use self::sums::RedisSums;
 use crate::{
     Apply, Change, ChunkIndex, ChunkQuery, Error, Gap, Lease, PartitionChunks, RebuildToken, SessionChange, Snapshot,
     Watermark, place,

@@ -6,6 +6,7 @@ use std::time::Duration;
 use async_trait::async_trait;
 use bytes::Bytes;
 use loglake_api::ingest::v1::LogRecord;
+use loglake_auth::limits::{Quotas, TenantLimits};
 use loglake_auth::{Access, Asked, Authenticator, Scope};
 use loglake_batch::{LogBatch, SessionPart};
 use loglake_broker::{Appended, Producer};
@@ -55,6 +56,11 @@ fn tenant() -> TenantId {
     Authenticator::open().authorize(&asked, NOW_NS).unwrap().unwrap().tenant().clone()
 }
 
+/// Without limits.
+fn quota() -> Quota {
+    Quotas::new(TenantLimits::none(), NOW_NS).of(&tenant(), NOW_NS)
+}
+
 fn session() -> Origin {
     Origin::Session(SessionPart {
         id: [7; 16],
@@ -82,7 +88,7 @@ type Made = (Option<(Vec<(u32, Bytes, u64)>, u64, u64, Vec<Refused>)>, usize);
 
 fn make(intake: &Intake, origin: Origin, sent: Sent<'_>, is_short: bool) -> Made {
     let tenant = tenant();
-    let mut gathering = intake.begin(&tenant, origin);
+    let mut gathering = intake.begin(&tenant, origin, quota());
     let mut decoder = RawDecoder::default();
     let mut short = 0;
     let (Sent::Native(records) | Sent::Json(records)) = sent;

@@ -1,5 +1,5 @@
 use std::sync::Arc;
-use std::time::Instant;
+use std::time::{Duration, Instant};
 
 use http::HeaderMap;
 use loglake_api::ingest::raw::IngestRequest;
@@ -7,6 +7,7 @@ use loglake_api::ingest::raw::ingest_service_server::IngestService;
 use loglake_api::ingest::v1::{BatchResult, IngestResponse, LogRecord, RecordError};
 use loglake_api::{RawBatch, Refusal};
 use loglake_auth::Caller;
+use loglake_auth::limits::Quota;
 use loglake_batch::Origin;
 use loglake_formats::RawDecoder;
 use loglake_model::{ErrorKind, TenantId};
@@ -18,7 +19,7 @@ use tonic::{Request, Response, Status, Streaming};
 use super::stream::Stream;
 use super::{PROTOCOL, request_id};
 use crate::intake::{Gathered, Outcome};
-use crate::shared::{Shared, too_busy};
+use crate::shared::{Shared, refusal_of, too_busy};
 
 /// How many answers of a stream wait for the connection to take them.
 const ANSWERS_AHEAD: usize = 16;
@@ -44,8 +45,15 @@ impl Service {
         let origin = self.shared.origins.of_request(caller.tenant(), headers, now_ns)?;
         let _held = self.shared.budget.try_take(batch.encoded_len()).ok_or_else(too_busy)?;
         let number = batch.number;
-        let gathered = gather(&self.shared, caller.tenant(), origin, batch).await?;
+        let (tenant, quota) = (caller.tenant(), self.shared.quota(caller.tenant()));
+        let (bytes, records) = size(&batch);
+        let taken = quota.take(bytes, records, self.shared.clock.now_ns(), Duration::ZERO);
+        taken.map_err(|over| self.shared.over(tenant, &over))?;
+        let gathered = gather(&self.shared, tenant, origin, &quota, batch).await?;
         let outcome = self.shared.intake.append(gathered).await;
+        if let Some((place, over)) = outcome.over.filter(|_| outcome.accepted == 0 && outcome.failure.is_none()) {
+            return Err(refusal_of(&over).at_record(place).into());
+        }
         match outcome.failure {
             Some(kind) => Err(Refusal::new(kind, failure_text(kind)).with_accepted(outcome.accepted).into()),
             None => Ok(result(number, outcome)),
@@ -112,15 +120,37 @@ impl From<Refusal> for Ungathered {
     }
 }
 
-/// Turns a batch into messages.
+/// Turns a batch, whose size was taken of `quota`, into messages.
 pub(super) async fn gather(
     shared: &Shared,
     tenant: &TenantId,
     origin: Origin,
+    quota: &Quota,
+    batch: RawBatch,
+) -> Result<Gathered, Ungathered> {
+    let (bytes, taken) = size(&batch);
+    let gathered = gather_within(shared, tenant, origin, quota.clone(), batch).await;
+    if let Err(Ungathered::Refused(Refusal { kind: ErrorKind::Exhausted, .. })) = &gathered {
+        // Nothing came of it, and it is going to be sent again.
+        quota.give_back(bytes, taken);
+    }
+    gathered
+}
+
+/// What of its tenant's rates a batch takes: bytes and records.
+pub(super) fn size(batch: &RawBatch) -> (u64, u64) {
+    (batch.encoded_len() as u64, batch.records.len() as u64)
+}
+
+async fn gather_within(
+    shared: &Shared,
+    tenant: &TenantId,
+    origin: Origin,
+    quota: Quota,
     batch: RawBatch,
 ) -> Result<Gathered, Ungathered> {
     shared.metrics.received_bytes.with_label_values(&[PROTOCOL]).inc_by(batch.encoded_len() as u64);
-    let mut gathering = shared.intake.begin(tenant, origin);
+    let mut gathering = shared.intake.begin(tenant, origin, quota);
     let mut decoder = RawDecoder::default();
     for (place, bytes) in (0..).zip(&batch.records) {
         if !decoder.native(bytes).is_some_and(|raw| gathering.take_raw(&raw)) {

@@ -4,6 +4,9 @@
 //! flight and answers as they become durable. What bounds them: the right to an answer, a place in the queue, bytes of this
 //! stream, then bytes of this process, each waited for before the next message is read. A batch gives its bytes back when its append
 //! ends, not when the client takes the answer: a slow reader of answers holds up nobody but itself.
+//!
+//! A tenant over its rate is slowed down: its streams are read as fast as the rate allows. Only where that would take too long the
+//! stream ends, and the client, who has all answers so far, comes again with what has none.
 
 use std::collections::VecDeque;
 use std::sync::Arc;
@@ -16,14 +19,15 @@ use loglake_api::ingest::raw::ingest_request::Kind;
 use loglake_api::ingest::v1::{BatchResult, IngestResponse, Open, Opened, ingest_response};
 use loglake_api::{RawBatch, Refusal};
 use loglake_auth::Caller;
+use loglake_auth::limits::Quota;
 use loglake_batch::Origin;
-use loglake_model::{Fault, FaultCode};
+use loglake_model::{ErrorKind, Fault, FaultCode};
 use prost::Message as _;
 use tokio::sync::{OwnedSemaphorePermit, Semaphore, mpsc};
 use tonic::{Status, Streaming};
 
 use super::PROTOCOL;
-use super::service::{gather, result};
+use super::service::{Ungathered, gather, result, size};
 use crate::budget::{Budget, Held};
 use crate::intake::Gathered;
 use crate::origins::Session;
@@ -35,6 +39,9 @@ const MAX_UNANSWERED: usize = 256;
 const QUEUE: usize = 16;
 /// How often the credential of a stream that sends nothing is looked at.
 const CREDENTIAL_CHECK: Duration = Duration::from_secs(5);
+
+/// How long a batch may wait for its tenant's rate.
+const MAX_HELD_BACK: Duration = Duration::from_secs(5);
 
 /// A stream from its opening to its end.
 pub(super) struct Stream {
@@ -53,7 +60,8 @@ type Unanswered = (OwnedSemaphorePermit, Pending);
 /// A batch on its way to the broker.
 struct Pending {
     number: u64,
-    gathered: Gathered,
+    /// Or why it is to be sent again.
+    gathered: Result<Gathered, Refusal>,
     began: Instant,
     held: [Held; 2],
 }
@@ -125,10 +133,35 @@ impl Stream {
 
     async fn prepare(&self, batch: RawBatch, origin: Origin) -> Result<Pending, Status> {
         let (began, number, bytes) = (Instant::now(), batch.number, batch.encoded_len());
+        // Before any bytes that others need as well.
+        let quota = self.within_rate(&batch).await?;
         let held = [self.budget.take(bytes).await, self.shared.budget.take(bytes).await];
-        let gathered = gather(&self.shared, self.caller.tenant(), origin, batch).await;
-        let gathered = gathered.map_err(|failed| failed.to_grpc(&self.request_id))?;
+        let gathered = match gather(&self.shared, self.caller.tenant(), origin, &quota, batch).await {
+            Ok(gathered) => Ok(gathered),
+            // Of this batch alone, which may be taken later: the stream goes on.
+            Err(Ungathered::Refused(refusal)) if refusal.kind == ErrorKind::Exhausted => Err(refusal),
+            Err(failed) => return Err(failed.to_grpc(&self.request_id)),
+        };
         Ok(Pending { number, gathered, began, held })
+    }
+
+    /// Takes what `batch` has of the tenant's rates, and waits until it is there.
+    async fn within_rate(&self, batch: &RawBatch) -> Result<Quota, Status> {
+        let tenant = self.caller.tenant();
+        let (quota, (bytes, records)) = (self.shared.quota(tenant), size(batch));
+        let wait = quota.take(bytes, records, self.shared.clock.now_ns(), MAX_HELD_BACK);
+        let wait = wait.map_err(|over| self.refused(&self.shared.over(tenant, &over)))?;
+        if wait > Duration::ZERO {
+            self.shared.metrics.held_back.inc();
+            tokio::select! {
+                () = self.shared.draining.cancelled() => {
+                    quota.give_back(bytes, records);
+                    return Err(self.status(&going_down()));
+                }
+                () = tokio::time::sleep(wait) => self.check()?,
+            }
+        }
+        Ok(quota)
     }
 
     /// The next message; `None` at the end of the stream.
@@ -198,6 +231,13 @@ impl Stream {
 
     async fn append_one(&self, pending: Pending) -> BatchResult {
         let Pending { number, gathered, began, held } = pending;
+        let gathered = match gathered {
+            Ok(gathered) => gathered,
+            Err(refusal) => {
+                self.shared.count(PROTOCOL, Some(refusal.kind), Some(began));
+                return BatchResult { number, retry_reason: refusal.fault.message, ..BatchResult::default() };
+            }
+        };
         let outcome = self.shared.intake.append(gathered).await;
         drop(held);
         self.shared.count(PROTOCOL, outcome.failure, Some(began));

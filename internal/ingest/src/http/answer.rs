@@ -7,6 +7,7 @@ use serde::Serialize;
 
 use crate::grpc::failure_text;
 use crate::intake::{Outcome, Refused};
+use crate::shared::refusal_of;
 
 /// The answer of `POST /v1/ingest`.
 #[derive(Serialize)]
@@ -48,12 +49,16 @@ impl From<Refused> for LineError {
     }
 }
 
-/// What the client is told about its records: 200; 400 when it sent some and none was kept; 503, 429 or 507 when the
+/// What the client is told about its records: 200; 400 when it sent some and none was kept, 429 when some of those may be kept
+/// later; 503, 429 or 507 when the
 /// broker failed. The second value is the kind of error, for the metrics.
 pub(super) fn answer(outcome: Outcome, request_id: &str) -> (Response, Option<ErrorKind>) {
-    let Outcome { accepted, refused, told, failure } = outcome;
+    let Outcome { accepted, refused, told, over, failure } = outcome;
     let refusal = match (failure, told.first()) {
         (Some(kind), _) => Some(Refusal::new(kind, failure_text(kind))),
+        (None, Some(_)) if accepted == 0 && over.is_some() => {
+            over.map(|(place, over)| refusal_of(&over).at_record(place.saturating_sub(1)))
+        }
         (None, Some(first)) if accepted == 0 => {
             let mut fault = first.fault.clone();
             let many = if refused == 1 { "the record".to_owned() } else { format!("none of the {refused} records") };

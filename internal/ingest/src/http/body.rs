@@ -9,7 +9,8 @@ use http::HeaderMap;
 use http::header::{CONTENT_ENCODING, CONTENT_LENGTH};
 use http_body_util::BodyExt as _;
 use loglake_api::Refusal;
-use loglake_model::{ErrorKind, Fault, FaultCode};
+use loglake_auth::limits::Quota;
+use loglake_model::{ErrorKind, Fault, FaultCode, TenantName};
 
 use crate::budget::Held;
 use crate::shared::{Shared, too_busy};
@@ -28,7 +29,13 @@ enum Encoding {
 }
 
 /// Reads the whole of `body`.
-pub(super) async fn read(shared: &Shared, headers: &HeaderMap, body: Body) -> Result<Decoded, Refusal> {
+pub(super) async fn read(
+    shared: &Shared,
+    tenant: &TenantName,
+    quota: &Quota,
+    headers: &HeaderMap,
+    body: Body,
+) -> Result<Decoded, Refusal> {
     let encoding = encoding(headers)?;
     let limit = shared.config.max_body_bytes;
     if let Some(announced) = content_length(headers)?
@@ -42,6 +49,9 @@ pub(super) async fn read(shared: &Shared, headers: &HeaderMap, body: Body) -> Re
     match encoding {
         Encoding::Identity => Ok(Decoded { bytes, held }),
         Encoding::Coded(name) => {
+            // It grows: what is too much as it is need not be decoded to know.
+            let fits = quota.look(bytes.len() as u64, shared.clock.now_ns());
+            fits.map_err(|over| shared.over(tenant, &over))?;
             let bytes = inflate(shared, name, bytes).await?;
             if !held.grow_to(bytes.len()) {
                 return Err(too_busy());

@@ -1,5 +1,5 @@
 use std::sync::Arc;
-use std::time::Instant;
+use std::time::{Duration, Instant};
 
 use axum::body::Body;
 use axum::extract::{Extension, Request, State};
@@ -8,6 +8,7 @@ use http::HeaderMap;
 use http::header::CONTENT_TYPE;
 use loglake_api::Refusal;
 use loglake_auth::Caller;
+use loglake_auth::limits::Quota;
 use loglake_batch::Origin;
 use loglake_formats::RawDecoder;
 use loglake_model::{ErrorKind, Fault, FaultCode, TenantId};
@@ -56,10 +57,26 @@ async fn take(
     let format = format(&parts.headers)?;
     let now_ns = shared.intake.log_time.now_ns();
     let origin = shared.origins.of_request(caller.tenant(), &parts.headers, now_ns)?;
-    let body::Decoded { bytes, held } = body::read(shared, &parts.headers, body).await?;
+    let (tenant, quota) = (caller.tenant(), shared.quota(caller.tenant()));
+    let body::Decoded { bytes, held } = body::read(shared, tenant, &quota, &parts.headers, body).await?;
+    let size = bytes.len() as u64;
     shared.metrics.received_bytes.with_label_values(&[PROTOCOL]).inc_by(bytes.len() as u64);
-    let gathered = gather(shared, caller.tenant(), origin, format, &bytes).await?;
+    let taken = quota.take(size, 0, shared.clock.now_ns(), Duration::ZERO);
+    taken.map_err(|over| shared.over(tenant, &over))?;
+    let gathered = gather(shared, tenant, origin, quota.clone(), format, &bytes).await;
     drop(bytes);
+    let gathered = match gathered {
+        // Nothing came of it, and it is going to be sent again.
+        Err(refusal) if refusal.kind == ErrorKind::Exhausted => {
+            quota.give_back(size, 0);
+            return Err(refusal);
+        }
+        gathered => gathered?,
+    };
+    if let Err(over) = quota.take(0, gathered.records(), shared.clock.now_ns(), Duration::ZERO) {
+        quota.give_back(size, 0);
+        return Err(shared.over(tenant, &over));
+    }
     let outcome = shared.intake.append(gathered).await;
     drop(held);
     Ok(answer::answer(outcome, id))
@@ -69,10 +86,11 @@ async fn gather(
     shared: &Shared,
     tenant: &TenantId,
     origin: Origin,
+    quota: Quota,
     format: Format,
     bytes: &[u8],
 ) -> Result<Gathered, Refusal> {
-    let mut gathering = shared.intake.begin(tenant, origin);
+    let mut gathering = shared.intake.begin(tenant, origin, quota);
     match format {
         Format::Lines => {
             let mut decoder = RawDecoder::default();

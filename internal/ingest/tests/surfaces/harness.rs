@@ -7,6 +7,7 @@ use async_trait::async_trait;
 use bytes::Bytes;
 use loglake_api::ingest::v1::{LogRecord, ingest_service_client::IngestServiceClient};
 use loglake_auth::keys::ClusterSecret;
+use loglake_auth::limits::{Limits, TenantLimits};
 use loglake_auth::session::SessionKey;
 use loglake_auth::{Authenticator, NewToken, Scope, new_token};
 use loglake_batch::LogBatch;
@@ -145,6 +146,10 @@ impl Harness {
     }
 
     pub(crate) async fn with(config: Config, auth: Authenticator) -> Self {
+        Self::limited(config, auth, Limits::none()).await
+    }
+
+    pub(crate) async fn limited(config: Config, auth: Authenticator, limits: Limits) -> Self {
         let broker = Arc::new(Broker {
             mode: watch::Sender::new(Mode::Works),
             append_time_ns: Mutex::new(NOW_NS),
@@ -158,6 +163,8 @@ impl Harness {
             partitions: PARTITIONS,
             clock: Arc::clone(&clock) as Arc<dyn loglake_model::Clock>,
             auth: Arc::new(auth),
+            limits: TenantLimits::new(limits, None),
+            counters: None,
             session_key: session_key(),
             registry: registry.clone(),
             ready: readiness.role("ingestor"),

@@ -9,6 +9,7 @@ mod harness;
 mod http;
 mod http_faults;
 mod keys;
+mod limits;
 mod places;
 mod sessions;
 mod tenants;

@@ -3,6 +3,7 @@ use std::sync::Arc;
 
 use bytes::Bytes;
 use futures_util::{StreamExt as _, stream};
+use loglake_auth::limits::Limit;
 use loglake_chunk::{Probe, decode_block_with};
 use loglake_model::{ChunkMeta, Level, line};
 use loglake_search::{Counter, Tally};
@@ -11,6 +12,7 @@ use super::directory::{self, Sixtieths};
 use super::{Counting, MAX_CELLS, too_many};
 use crate::Error;
 use crate::blocks::NoMembers;
+use crate::budget::Budget;
 use crate::footers::NoFooter;
 use crate::missing::{LOST, Missing};
 use crate::shared::Shared;
@@ -29,6 +31,7 @@ pub(super) struct Chunks<'a> {
     probe: Probe,
     /// What is gone now will not be found by planning again.
     is_last_plan: bool,
+    budget: Budget,
     tally: Tally,
     read: HashSet<String>,
     pub(super) missing: Vec<Missing>,
@@ -72,12 +75,17 @@ enum NoCount {
 }
 
 impl<'a> Chunks<'a> {
-    pub(super) fn new(shared: &'a Arc<Shared>, counting: &'a Arc<Counting>, is_last_plan: bool) -> Self {
+    pub(super) fn new(
+        shared: &'a Arc<Shared>,
+        counting: &'a Arc<Counting>,
+        is_last_plan: bool,
+        budget: Budget,
+    ) -> Self {
         let texts: Vec<&[u8]> = counting.matcher.text_needles().iter().map(Vec::as_slice).collect();
         let probe = Probe::new(&texts, counting.matcher.trace_id().map(str::as_bytes));
         let probe = probe.and_any_of(counting.matcher.text_clauses());
         let (tally, read, missing, stats) = Default::default();
-        Self { shared, counting, probe, is_last_plan, tally, read, missing, stats }
+        Self { shared, counting, probe, is_last_plan, budget, tally, read, missing, stats }
     }
 
     /// Adds counts.
@@ -92,7 +100,7 @@ impl<'a> Chunks<'a> {
     /// Counts in `chunks`.
     ///
     /// # Errors
-    /// `Unavailable` when the store does not answer; `Invalid` when there are too many counts.
+    /// `TooCostly` when too much would have to be searched; `Unavailable` when the store does not answer; `Invalid` when there are too many counts.
     pub(super) async fn count(mut self, chunks: Vec<ChunkMeta>) -> Result<Ended, Error> {
         let (shared, counting, probe) = (self.shared, self.counting, self.probe.clone());
         let mut left = Vec::new();
@@ -136,6 +144,12 @@ impl<'a> Chunks<'a> {
             }
         }
         drop(looks);
+        let blocks = works.iter().flat_map(|work| &work.span.rows);
+        let searched_bytes: u64 = blocks.map(|row| u64::from(row.raw_length)).sum();
+        if self.budget.is_passed_by(searched_bytes) {
+            shared.metrics.limited(&counting.tenant, Limit::QueryBytes);
+        }
+        self.budget.check(searched_bytes)?;
         // As many as one look-ahead of bytes.
         let width = (shared.config.look_ahead_bytes as u64 / MAX_SPAN_BYTES).clamp(1, MAX_SPANS as u64) as usize;
         let mut counts = stream::iter(works).map(|work| scan(shared, counting, work)).buffer_unordered(width);
@@ -236,8 +250,8 @@ async fn scan(shared: &Arc<Shared>, counting: &Arc<Counting>, work: Work) -> Res
         Err(NoMembers::Damaged(reason)) => return Err(NoCount::Damaged(work.chunk, reason)),
         Err(NoMembers::Failed(error)) => return Err(NoCount::Failed(error)),
     };
-    let (counting, bytes) = (Arc::clone(counting), members.bytes);
-    let counted = shared.compute(move || {
+    let (tenant, counting, bytes) = (counting.tenant.clone(), Arc::clone(counting), members.bytes);
+    let counted = shared.compute(&tenant, move || {
         let tally = count(&counting, &work, &members.blocks);
         (work, tally)
     });

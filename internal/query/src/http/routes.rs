@@ -12,6 +12,7 @@ use bytes::Bytes;
 use http_body_util::{BodyExt as _, LengthLimitError, Limited};
 use loglake_api::Refusal;
 use loglake_auth::Caller;
+use loglake_auth::limits::Limit;
 use loglake_model::{ErrorKind, Fault, FaultCode, TenantId};
 use tokio::time::{Instant, timeout, timeout_at};
 
@@ -19,10 +20,11 @@ use super::answers::{RequestId, json, refused, refused_as, text};
 use super::authorize::authorize;
 use super::home::home;
 use super::tracing_layer::observe;
-use super::{tenants, tokens};
+use super::{tenant_limits, tenants, tokens};
 use crate::Error;
 use crate::aggregate::{self, aggregate};
 use crate::answer::answer;
+use crate::budget::Budget;
 use crate::conditions::{self, MAX_BODY_BYTES};
 use crate::query::Query;
 use crate::request::Request as Asked;
@@ -43,6 +45,7 @@ pub(crate) fn router(shared: Arc<Shared>) -> Router {
         .route("/v1/tenants", get(tenants::list).post(tenants::add))
         .route("/v1/tenants/{tenant}/suspend", post(tenants::suspend))
         .route("/v1/tenants/{tenant}/resume", post(tenants::resume))
+        .route("/v1/tenants/{tenant}/limits", get(tenant_limits::show).post(tenant_limits::change))
         .route("/v1/tokens", get(tokens::list).post(tokens::add))
         .route("/v1/tokens/{id}/rotate", post(tokens::rotate))
         .route("/v1/tokens/{id}", delete(tokens::revoke))
@@ -79,7 +82,7 @@ async fn query(
     Extension(caller): Extension<Caller>,
     request: Request,
 ) -> Response {
-    let deadline = Instant::now() + shared.config.timeout;
+    let began = Instant::now();
     let answered = async {
         let body = match body_of(request, &id.0).await? {
             Ok(body) => body,
@@ -88,8 +91,8 @@ async fn query(
         let asked = Asked::parse(&body)?;
         let tenant = tenant_of(&caller, asked.tenant_id.as_deref())?;
         shared.metrics.asked(&tenant);
-        let query = query_of(&shared, tenant, asked)?;
-        let page = in_turn(&shared, deadline, answer(&shared, query, deadline)).await?;
+        let query = query_of(&shared, tenant.clone(), asked)?;
+        let page = in_turn(&shared, &tenant, began, |budget| answer(&shared, query, budget)).await?;
         tracing::debug!(rows = page.rows, missing = page.missing.len(), "page answered");
         Ok(json(page.into_json()?))
     };
@@ -102,7 +105,7 @@ async fn count(
     Extension(caller): Extension<Caller>,
     request: Request,
 ) -> Response {
-    let deadline = Instant::now() + shared.config.timeout;
+    let began = Instant::now();
     let answered = async {
         let body = match body_of(request, &id.0).await? {
             Ok(body) => body,
@@ -111,7 +114,8 @@ async fn count(
         let asked = aggregate::Request::parse(&body)?;
         let tenant = tenant_of(&caller, asked.tenant_id.as_deref())?;
         shared.metrics.asked(&tenant);
-        let counts = in_turn(&shared, deadline, aggregate(&shared, tenant, asked, deadline)).await?;
+        let counts =
+            in_turn(&shared, &tenant, began, |budget| aggregate(&shared, tenant.clone(), asked, budget)).await?;
         serde_json::to_vec(&counts).map(json).map_err(|error| Error::Internal(error.to_string()))
     };
     answered.await.unwrap_or_else(|error: Error| failed(&error, &id.0))
@@ -155,7 +159,7 @@ async fn list_services(
     Extension(caller): Extension<Caller>,
     parameters: Result<UrlQuery<Vec<(String, String)>>, QueryRejection>,
 ) -> Response {
-    let deadline = Instant::now() + shared.config.timeout;
+    let began = Instant::now();
     let answered = async {
         let UrlQuery(parameters) =
             parameters.map_err(|error| Fault::new(FaultCode::Malformed, "", error.body_text()))?;
@@ -177,25 +181,34 @@ async fn list_services(
         }
         let range = conditions::range(from, to)?;
         shared.metrics.asked(&tenant);
-        let found = in_turn(&shared, deadline, services(&shared, tenant, range, deadline)).await?;
+        let found = in_turn(&shared, &tenant, began, |budget| services(&shared, tenant.clone(), range, budget)).await?;
         serde_json::to_vec(&found).map(json).map_err(|error| Error::Internal(error.to_string()))
     };
     answered.await.unwrap_or_else(|error: Error| failed(&error, &id.0))
 }
 
-/// Waits for a turn, then works; only so many run at once.
-async fn in_turn<T>(
+/// Waits for a turn of the tenant's and one of all, then works within the tenant's limits.
+async fn in_turn<T, W: Future<Output = Result<T, Error>>>(
     shared: &Shared,
-    deadline: Instant,
-    work: impl Future<Output = Result<T, Error>>,
+    tenant: &TenantId,
+    began: Instant,
+    work: impl FnOnce(Budget) -> W,
 ) -> Result<T, Error> {
-    let began = Instant::now();
+    let limits = shared.limits.of(tenant);
+    let budget = Budget::new(began, shared.config.timeout, &limits);
     // `running` counts those that wait, too.
     let _running = Running::new(shared)?;
-    let turn = timeout_at(deadline, shared.turns.acquire()).await.map_err(|_| Error::Busy)?;
+    let _own = match limits.most(Limit::QueryConcurrency) {
+        Some(most) => {
+            let turn = shared.tenant_turns.take(tenant, most, budget.deadline).await;
+            Some(turn.inspect_err(|_| shared.metrics.limited(tenant, Limit::QueryConcurrency))?)
+        }
+        None => None,
+    };
+    let turn = timeout_at(budget.deadline, shared.turns.acquire()).await.map_err(|_| Error::Busy)?;
     let _turn = turn.map_err(|error| Error::Internal(error.to_string()))?;
     shared.metrics.stage("wait", began.elapsed());
-    work.await
+    work(budget).await
 }
 
 /// Counts a query for as long as it lives.

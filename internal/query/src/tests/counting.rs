@@ -8,7 +8,6 @@ use loglake_search::Filter;
 use loglake_store::ObjectStore as _;
 use proptest::prelude::*;
 use serde_json::{Value, json};
-use tokio::time::Instant;
 
 use super::fake_tail::{Claim, FakeTail};
 use super::lake::{Lake, NOW_NS, PARTITIONS, Sent, tenant};
@@ -26,8 +25,8 @@ type Series = BTreeMap<String, Vec<(String, u64)>>;
 
 async fn count(lake: &Lake, tenant_name: &str, body: &Value) -> Result<Value, Error> {
     let asked = Request::parse(body.to_string().as_bytes()).unwrap();
-    let deadline = Instant::now() + lake.shared().config.timeout;
-    let counts = aggregate(lake.shared(), tenant(tenant_name), asked, deadline).await?;
+    let budget = lake.budget();
+    let counts = aggregate(lake.shared(), tenant(tenant_name), asked, budget).await?;
     Ok(serde_json::to_value(counts).unwrap())
 }
 

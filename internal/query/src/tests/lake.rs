@@ -4,6 +4,7 @@ use std::time::Duration;
 
 use loglake_auth::internal::InternalKey;
 use loglake_auth::keys::ClusterSecret;
+use loglake_auth::limits::Limits;
 use loglake_auth::{Authenticator, Scope, new_token};
 use loglake_batch::{BatchBuilder, LogBatch, Origin};
 use loglake_broker::{MemoryBroker, Producer as _, Reader as _};
@@ -19,6 +20,7 @@ use tokio::time::Instant;
 use super::fake_index::FakeIndex;
 use super::gate::Gate;
 use crate::answer::{Answer, answer};
+use crate::budget::Budget;
 use crate::order::Direction;
 use crate::query::Query;
 use crate::shared::Shared;
@@ -88,6 +90,7 @@ fn parts(
         incarnation: INCARNATION,
         clock: clock.clone(),
         auth,
+        limits: loglake_auth::limits::TenantLimits::none(),
         internal: key.clone(),
         cursor_key: [9; 32],
         registry: prometheus::Registry::new(),
@@ -262,8 +265,13 @@ impl Lake {
         Query { tenant: tenant(tenant_name), filter: filter.clone(), matcher, range, direction, limit, after: None }
     }
 
+    /// What a query may take: time alone.
+    pub(super) fn budget(&self) -> Budget {
+        Budget::new(Instant::now(), self.shared().config.timeout, &Limits::none())
+    }
+
     pub(super) async fn page(&self, query: Query) -> Result<Answer, Error> {
-        answer(self.shared(), query, Instant::now() + self.shared().config.timeout).await
+        answer(self.shared(), query, self.budget()).await
     }
 
     /// The ids of all pages, one after the other, and whether all of them were complete. `limits` gives each page's size.

@@ -145,6 +145,17 @@ fn bounds(config: &Config, values: &mut Values) {
     rule(is_fresh, "oidc.refresh", "must be from 10s to 1d");
     let without = config.oidc.issuer.is_none();
     rule(!without || config.oidc.audience.is_empty(), "oidc.issuer", "is needed where the rest of [oidc] is set");
+    let limits = &config.limits;
+    rule((second..=hour).contains(&limits.ingest_burst), "limits.ingest_burst", "must be from 1s to 1h");
+    rule(limits.services <= 1_000_000, "limits.services", "must be at most 1000000, 0 for no limit");
+    rule(limits.new_services <= 1_000_000, "limits.new_services", "must be at most 1000000, 0 for no limit");
+    rule(limits.windows <= 1_000_000, "limits.windows", "must be at most 1000000, 0 for no limit");
+    rule(limits.attributes <= 256, "limits.attributes", "must be at most 256");
+    rule(limits.query_concurrency <= 100_000, "limits.query_concurrency", "must be at most 100000, 0 for no limit");
+    rule(limits.query_time <= 24 * hour, "limits.query_time", "must be at most 1d, 0s for no limit");
+    for (key, bytes) in [("limits.ingest_bytes", limits.ingest_bytes), ("limits.query_bytes", limits.query_bytes)] {
+        rule(bytes.0 <= 1 << 53, key, "must be at most 8192TiB, 0 for no limit");
+    }
     rule(config.metrics.tenants <= 10_000, "metrics.tenants", "must be at most 10000");
 }
 

@@ -58,6 +58,8 @@ settings! {
         oidc: Oidc;
         /// Calls to what is outside.
         outgoing: Outgoing;
+        /// How much of it.
+        limits: Limits;
     }
 }
 
@@ -221,7 +223,7 @@ settings! {
         /// The query service's.
         query_listen: SocketAddr = "127.0.0.1:8083";
         /// How many tenants each process counts by name, 0 to 10000: the first that it meets; all others are counted together
-        /// as `_other`. Each costs Prometheus some eight time series a process. Whoever reaches the metrics' ports then sees who
+        /// as `_other`. Each costs Prometheus some ten time series a process. Whoever reaches the metrics' ports then sees who
         /// the tenants are and how much they send: keep those ports to those who run this.
         tenants: u32 = "0";
     }
@@ -370,6 +372,38 @@ settings! {
     }
 }
 
+settings! {
+    /// How much a tenant may take, where `loglakectl tenants limit` says nothing else of it; 0 is unlimited. See `docs/security.md`.
+    Limits "limits." {
+        /// How many bytes a second a tenant may send, as they are once decompressed. Past it requests are refused (429,
+        /// `RESOURCE_EXHAUSTED`) and streams slowed down.
+        ingest_bytes: Bytes = "256MiB", dev "0";
+        /// How many records a second.
+        ingest_records: u32 = "1000000", dev "0";
+        /// How many seconds' worth of both may come at once, 1s to 1h. A request of more than that never passes.
+        ingest_burst: Duration = "10s";
+        /// How many services a tenant may have within an hour, up to 1000000. Past it records of new ones are refused. Each costs an
+        /// ingestor some 30 bytes of memory, and a processor a chunk.
+        services: u32 = "10000";
+        /// How many of them may be new in an hour, up to 1000000. Not counted in an ingestor's first five minutes: all are new to it then.
+        new_services: u32 = "5000";
+        /// How many hours of event time, of a service each, a tenant may send records of within ten minutes, up to 1000000. Each is a
+        /// chunk that a processor keeps open and a small object: what random event times would make without end. Leave at least two
+        /// for each of its services, and more for what is sent of the past.
+        windows: u32 = "50000";
+        /// How many attributes a record may have, at most 256.
+        attributes: u32 = "256";
+        /// How many queries of a tenant run at a time in one query service; others wait for their turn. Less than `query.concurrent`
+        /// leaves room for other tenants.
+        query_concurrency: u32 = "8";
+        /// How many bytes of blocks, decompressed, a query may search. Past it a page ends early and has a cursor; a count is refused
+        /// (422).
+        query_bytes: Bytes = "32GiB";
+        /// The longest a query may take, where that is less than `query.timeout`.
+        query_time: Duration = "0s";
+    }
+}
+
 /// A part of a section that is not made of keys with one value.
 trait Part {
     fn read(values: &mut Values) -> Self;
@@ -404,6 +438,7 @@ pub fn keys() -> impl Iterator<Item = &'static Key> {
         ROWS,
         Oidc::KEYS,
         Outgoing::KEYS,
+        Limits::KEYS,
     ]
     .into_iter()
     .flatten()

@@ -13,7 +13,7 @@ use loglake_load::bench::Site as Data;
 use loglake_load::corpus::{Corpus, Kind};
 use loglake_load::send::{IN_FLIGHT, Job, Pace, Protocol, send};
 use loglake_load::server::{Server, Urls};
-use loglake_load::{load, mix};
+use loglake_load::{load, mix, noisy};
 use loglake_model::{Clock as _, SystemClock};
 
 /// Loads a server and tells how it holds: rates, acknowledgements, freshness, drops; latencies of queries.
@@ -33,6 +33,7 @@ const EXAMPLES: &str = "Examples:
   loglake-load ingest --rate 50000 --stack                 through real Kafka, Redis and MinIO
   loglake-load ingest --rate 1000 --grpc-url http://127.0.0.1:50051 --http-url http://127.0.0.1:4318 \\
       --query-url http://127.0.0.1:8080                    a server that runs already (`make run`)
+  loglake-load noisy                                       a tenant at 20 times its quota, beside a quiet one
   loglake-load query                                       1,000,000 records; the mix at 80 % of what saturates
   loglake-load query --rate 200 --with-ingest 20000        at a rate, while records come in";
 
@@ -40,6 +41,8 @@ const EXAMPLES: &str = "Examples:
 enum What {
     /// Sends records for a while, and checks that all that was acknowledged is there.
     Ingest(Ingest),
+    /// Measures what a tenant that passes its limits costs another one.
+    Noisy(Noisy),
     /// Asks a mix of queries: 40 % the newest, 25 % a trace, 20 % a word or substring, 14 % a histogram, 1 % a regex.
     Query(Query),
 }
@@ -86,6 +89,31 @@ struct Running {
 }
 
 #[derive(Debug, clap::Args)]
+struct Noisy {
+    #[command(flatten)]
+    site: Site,
+    #[command(flatten)]
+    loghub: Loghub,
+    #[command(flatten)]
+    seed: Seed,
+    /// Records a second that the noisy tenant may send.
+    #[arg(long, default_value_t = 5_000, value_parser = clap::value_parser!(u64).range(500..=1_000_000))]
+    quota: u64,
+    /// How many times its quota it sends.
+    #[arg(long, default_value_t = 20, value_parser = clap::value_parser!(u64).range(2..=1_000))]
+    times: u64,
+    /// How long each of the two parts lasts.
+    #[arg(long, default_value = "20s", value_parser = parse_duration, value_name = "SPAN")]
+    duration: Duration,
+    /// Different records; they are sent again when they end.
+    #[arg(long, default_value_t = 50_000, value_parser = clap::value_parser!(u64).range(1_000..=20_000_000))]
+    records: u64,
+    /// Writes the figures as JSON to this file; `-` is standard output.
+    #[arg(long, value_name = "FILE")]
+    json: Option<PathBuf>,
+}
+
+#[derive(Debug, clap::Args)]
 struct Query {
     #[command(flatten)]
     site: Site,
@@ -124,6 +152,7 @@ fn main() -> anyhow::Result<()> {
     let runtime = tokio::runtime::Builder::new_multi_thread().enable_all().build().context("starting the runtime")?;
     match args.what {
         What::Ingest(ingest) => runtime.block_on(load_ingest(&ingest)),
+        What::Noisy(noisy) => runtime.block_on(load_noisy(&noisy)),
         What::Query(query) => runtime.block_on(load_queries(&query)),
     }
 }
@@ -189,6 +218,23 @@ async fn ingest_into(
     let broken: usize = outcomes.iter().map(|outcome| outcome.freshness.late + outcome.freshness.lost).sum();
     ensure!(broken == 0, "{broken} probes were not returned by the first query after their acknowledgement");
     Ok(held)
+}
+
+async fn load_noisy(args: &Noisy) -> anyhow::Result<()> {
+    let binary = args.site.binary()?;
+    let corpus = corpus(Kind::Hard, args.records, args.seed.seed, &args.loghub.loghub)?;
+    let servers = args.site.folder()?;
+    let stack = args.site.stack(servers.path())?;
+    let data = Data::of(stack.as_ref(), &args.site.scratch(), "noisy")?;
+    let server = data.start_binary(&binary).await?;
+    let settings = noisy::Settings { quota: args.quota, times: args.times, span: args.duration };
+    let outcome = noisy::run(settings, &corpus, server.urls()).await?;
+    print!("{}", noisy::table(settings, &outcome));
+    if let Some(path) = &args.json {
+        write_json(path, &outcome)?;
+    }
+    server.stop().await?;
+    Ok(())
 }
 
 async fn load_queries(args: &Query) -> anyhow::Result<()> {
