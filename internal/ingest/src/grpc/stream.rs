@@ -27,7 +27,7 @@ use super::service::{gather, result};
 use crate::budget::{Budget, Held};
 use crate::intake::Gathered;
 use crate::origins::Session;
-use crate::shared::{Shared, going_down, unwelcome};
+use crate::shared::{Shared, going_down, too_busy, unwelcome};
 
 /// How many batches of a stream may be without an answer that was taken.
 const MAX_UNANSWERED: usize = 256;
@@ -125,7 +125,10 @@ impl Stream {
 
     async fn prepare(&self, batch: RawBatch, origin: Origin) -> Result<Pending, Status> {
         let (began, number, bytes) = (Instant::now(), batch.number, batch.encoded_len());
+        // A batch is in memory as soon as it was read: many streams that each wait with one must not add up.
+        let waiting = self.shared.waiting.try_take(bytes).ok_or_else(|| self.refused(&too_busy()))?;
         let held = [self.budget.take(bytes).await, self.shared.budget.take(bytes).await];
+        drop(waiting);
         let gathered = gather(&self.shared, self.caller.tenant(), origin, batch).await;
         let gathered = gathered.map_err(|failed| failed.to_grpc(&self.request_id))?;
         Ok(Pending { number, gathered, began, held })
