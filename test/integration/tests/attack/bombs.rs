@@ -73,6 +73,7 @@ pub(crate) async fn run(target: Target) {
     http(&target).await;
     grpc(&target).await;
     small_records(&target).await;
+    unfinished(&target).await;
 }
 
 async fn http(target: &Target) {
@@ -181,6 +182,69 @@ async fn small_records(target: &Target) {
     assert!(query.all(&none, 10).await.is_empty());
 }
 
+/// Messages of the most that there may be, whose last byte never comes, on many streams of a few connections.
+async fn unfinished(target: &Target) {
+    let mut connections = Vec::new();
+    let mut refused = 0;
+    for _ in 0..2 * crate::size().min(4) {
+        let stream = tokio::net::TcpStream::connect(("127.0.0.1", target.ports.ingest_grpc)).await.unwrap();
+        let (sender, connection) = h2::client::handshake(stream).await.unwrap();
+        let driver = tokio::spawn(connection);
+        let mut sender = sender.ready().await.unwrap();
+        let mut streams = Vec::new();
+        for _ in 0..60 {
+            let (answer, mut sending) = sender.send_request(request(target, "Ingest", None), false).unwrap();
+            let prefix = [&[0][..], &u32::try_from(16 * MIB - 1).unwrap().to_be_bytes()].concat();
+            sending.send_data(Bytes::from(prefix), false).unwrap();
+            let body = Bytes::from(vec![0; 12 * MIB]);
+            // Some are refused: there is room for in-flight bytes once.
+            let _ended = sending.send_data(body, false);
+            sender = sender.ready().await.unwrap();
+            streams.push((answer, sending));
+        }
+        connections.push((driver, streams, sender));
+    }
+    for (driver, streams, sender) in connections {
+        for (answer, sending) in streams {
+            let ended = tokio::time::timeout(std::time::Duration::from_millis(500), status_of(answer)).await;
+            refused += usize::from(ended.is_ok_and(|status| status == Some(8)));
+            drop(sending);
+            if refused > 40 {
+                break;
+            }
+        }
+        drop(sender);
+        driver.abort();
+    }
+    println!("{refused} streams with messages without an end were told to come again");
+    assert!(refused > 0);
+}
+
+/// The head of a call.
+fn request(target: &Target, method: &str, encoding: Option<&str>) -> http::Request<()> {
+    let mut request = http::Request::post(format!("http://x/loglake.ingest.v1.IngestService/{method}"))
+        .header("content-type", "application/grpc")
+        .header("te", "trailers")
+        .header("x-api-key", &target.evil);
+    if let Some(encoding) = encoding {
+        request = request.header("grpc-encoding", encoding);
+    }
+    request.body(()).unwrap()
+}
+
+/// The `grpc-status` that a call ends with.
+async fn status_of(answer: h2::client::ResponseFuture) -> Option<i32> {
+    let status = |headers: &http::HeaderMap| headers.get("grpc-status")?.to_str().ok()?.parse::<i32>().ok();
+    let answer = answer.await.ok()?;
+    let of_head = status(answer.headers());
+    let mut body = answer.into_body();
+    while let Some(Ok(data)) = body.data().await {
+        // It is given back to a connection that may be gone.
+        let _gone = body.flow_control().release_capacity(data.len());
+    }
+    of_head.or(body.trailers().await.ok().flatten().and_then(|trailers| status(&trailers)))
+}
+
 fn prost_length(into: &mut BytesMut, mut length: usize) {
     while length >= 0x80 {
         into.put_u8(length as u8 | 0x80);
@@ -206,27 +270,10 @@ async fn call_with(target: &Target, method: &str, encoding: Option<&str>, body: 
     let (sender, connection) = h2::client::handshake(stream).await.unwrap();
     let driver = tokio::spawn(connection);
     let mut sender = sender.ready().await.unwrap();
-    let mut request = http::Request::post(format!("http://x/loglake.ingest.v1.IngestService/{method}"))
-        .header("content-type", "application/grpc")
-        .header("te", "trailers")
-        .header("x-api-key", &target.evil);
-    if let Some(encoding) = encoding {
-        request = request.header("grpc-encoding", encoding);
-    }
-    let (answer, mut sending) = sender.send_request(request.body(()).unwrap(), false).unwrap();
+    let (answer, mut sending) = sender.send_request(request(target, method, encoding), false).unwrap();
     // The server may end the call before it has read all.
-    if sending.send_data(Bytes::from(body), true).is_err() {
-        println!("the call ended early");
-    }
-    let answer = answer.await.expect("the call is answered");
-    let status = |headers: &http::HeaderMap| headers.get("grpc-status")?.to_str().ok()?.parse::<i32>().ok();
-    let of_head = status(answer.headers());
-    let mut body = answer.into_body();
-    while let Some(data) = body.data().await {
-        let Ok(data) = data else { break };
-        let _ = body.flow_control().release_capacity(data.len());
-    }
-    let of_end = body.trailers().await.ok().flatten().and_then(|trailers| status(&trailers));
+    let _ended = sending.send_data(Bytes::from(body), true);
+    let status = status_of(answer).await;
     driver.abort();
-    of_end.or(of_head).expect("a grpc-status")
+    status.expect("a grpc-status")
 }
