@@ -20,6 +20,8 @@ use std::time::Instant;
 use probe::Probe;
 use site::Site;
 
+type Attack = Pin<Box<dyn Future<Output = ()> + Send>>;
+
 /// How many times as much as in `make test`.
 pub(crate) fn size() -> usize {
     std::env::var("LOGLAKE_TEST_ATTACK_SIZE").map_or(1, |text| text.parse().expect("a number"))
@@ -45,7 +47,7 @@ async fn a_well_behaved_tenant_is_served_under_every_attack() {
     let mut site = Site::start().await;
     let probe = Probe::start(&site);
     let target = || site.target();
-    let attacks: [(&str, Pin<Box<dyn Future<Output = ()> + Send>>); 6] = [
+    let attacks: [(&str, Attack); 6] = [
         ("names", Box::pin(names::run(target()))),
         ("http/1", Box::pin(wire::run(target()))),
         ("json and expressions", Box::pin(json::run(target()))),
