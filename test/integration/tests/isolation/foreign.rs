@@ -51,6 +51,7 @@ async fn same_answers(dev: &Dev, watch: &Watch, reader: &Tenant, other: &Tenant)
         ),
     ];
     for (method, path, body) in [
+        ("GET", "/v1/tokens", ""),
         ("GET", "/v1/tokens?tenant_id=NAME", ""),
         ("GET", "/v1/tenants", ""),
         ("POST", "/v1/tokens", r#"{"scopes":["query"],"tenant_id":"NAME"}"#),
