@@ -59,6 +59,15 @@ fn of_raw(raw: &RawBatch) -> Option<Batch> {
     Some(Batch { number, records: records.collect::<Option<_>>()?, oldest_unacknowledged })
 }
 
+/// A request with both of its kinds, of which the last counts.
+#[derive(Clone, PartialEq, prost::Message)]
+struct Both {
+    #[prost(message, tag = "1")]
+    open: Option<v1::Open>,
+    #[prost(message, tag = "2")]
+    batch: Option<RawBatch>,
+}
+
 fn request(bytes: &[u8]) {
     let whole = v1::IngestRequest::decode(bytes).ok().map(|request| request.kind);
     let by_record = raw::IngestRequest::decode(bytes).ok().and_then(|request| match request.kind {
@@ -66,7 +75,12 @@ fn request(bytes: &[u8]) {
         Some(raw::ingest_request::Kind::Open(open)) => Some(Some(v1::ingest_request::Kind::Open(open))),
         Some(raw::ingest_request::Kind::Batch(raw)) => Some(Some(v1::ingest_request::Kind::Batch(of_raw(&raw)?))),
     });
-    assert_eq!(by_record, whole);
+    if by_record != whole {
+        // Nobody looks at the records of a batch that something else has taken the place of.
+        let both = Both::decode(bytes).expect("it was read");
+        let is_replaced = both.open.is_some() && both.batch.is_some();
+        assert!(whole.is_none() && is_replaced, "{by_record:?} for {whole:?}");
+    }
 }
 
 fn one_form<M: Message + Default + PartialEq + std::fmt::Debug>(bytes: &[u8]) {
