@@ -5,6 +5,7 @@
 #![allow(clippy::unwrap_used, reason = "a test")]
 
 mod bombs;
+mod crowd;
 mod floods;
 mod frames;
 mod json;
