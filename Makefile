@@ -19,6 +19,8 @@ SCALE ?= records
 MICRO ?=
 # Any argument of `loglake-fault`: --list, --row NAME, --seed N, --again.
 FAULT ?=
+# How many times as much `attack` does.
+ATTACK ?= 3
 # Any argument of `loglake-model`.
 MODEL ?=
 # Any argument of the simulation: `make soak SOAK=--help`.
@@ -36,7 +38,7 @@ RUN := $(CARGO) run --release --locked --quiet
 # Where cargo puts what it builds; asked only where it is used.
 TARGET = $(shell $(CARGO) metadata --format-version 1 --no-deps | sed 's/.*"target_directory":"\([^"]*\)".*/\1/')
 
-.PHONY: help run test soak fuzz check fmt lint bench bench-profile bench-compare bench-micro load scale model sbom proto build generate-logs stack stack-down \
+.PHONY: help run test soak fuzz attack check fmt lint bench bench-profile bench-compare bench-micro load scale model sbom proto build generate-logs stack stack-down \
   run-ingestor run-processor run-query up down logs dashboards test-integration clean fmt-check
 
 help: ## Lists what there is to make
@@ -54,6 +56,10 @@ test: ## Runs all tests, those on real Kafka, Redis and MinIO too; installs what
 
 test-integration: ## Runs only the tests of whole programs and of real servers
 	@test/tools/test.sh integration
+
+attack: ## Attacks a server of its own in every known way, ATTACK=3 times as much as `make test` does, and checks isolation at length
+	@LOGLAKE_TEST_ATTACK_SIZE='$(ATTACK)' LOGLAKE_TEST_ISOLATION_ROUNDS=40 $(CARGO) test --locked -p loglake-integration --all-features \
+	  --test attack --test isolation -- --nocapture --test-threads 1
 
 soak: ## Simulates faults over ever more seeds, ten minutes long (SOAK='--seconds 3600', '--seed 7 --trace')
 	@$(CARGO) run --locked --quiet -p loglake-simulation -- $(SOAK)

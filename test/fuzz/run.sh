@@ -8,7 +8,7 @@ cd "$(dirname "$0")/../.."
 
 seconds=${FUZZ_SECONDS:-600}
 targets=("$@")
-[ ${#targets[@]} -gt 0 ] || targets=(chunk checkpoint cursor embedded_log entry log_batch raw_record)
+[ ${#targets[@]} -gt 0 ] || targets=(batch body checkpoint chunk config credential cursor embedded_log entry log_batch question raw_record registry stored)
 cargo +nightly --version >/dev/null || { echo "fuzz: a nightly toolchain is needed: rustup toolchain install nightly" >&2; exit 1; }
 cargo fuzz --version >/dev/null 2>&1 || cargo install --locked cargo-fuzz
 

@@ -99,12 +99,17 @@ impl EncodedBlock {
     }
 }
 
+#[expect(clippy::disallowed_methods, reason = "it writes into a buffer whose size was checked, and never past it")]
+fn decompressor() -> Decompressor {
+    Decompressor::new()
+}
+
 /// How many bytes of lines a thread keeps at the most: blocks of the usual size.
 const MAX_KEPT_BYTES: usize = 2 * BLOCK_TARGET_BYTES;
 
 thread_local! {
     static SCRATCH: RefCell<(Libdeflate, Scratch)> = RefCell::new((Libdeflate::hot(), Scratch::default()));
-    static INFLATE: RefCell<Decompressor> = RefCell::new(Decompressor::new());
+    static INFLATE: RefCell<Decompressor> = RefCell::new(decompressor());
     static LINES: Cell<Vec<u8>> = const { Cell::new(Vec::new()) };
 }
 

@@ -22,6 +22,8 @@ mod entry;
 mod error;
 mod fold;
 mod follow;
+#[cfg(feature = "fuzzing")]
+pub mod fuzzing;
 mod incarnation;
 mod keys;
 mod sealed;

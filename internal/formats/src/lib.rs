@@ -42,7 +42,7 @@ pub use error::Error;
 pub use inflate::inflate;
 pub use json_body::{JsonRecords, json};
 pub use json_record::json_record;
-pub use native::native;
+pub use native::{native, native_fits};
 pub use ndjson::{Lines, lines, ndjson};
 pub use raw::RawDecoder;
 

@@ -1,7 +1,20 @@
 use loglake_api::ingest::v1::{Level, LogRecord};
 use loglake_model::{Fault, FaultCode, InvalidTimestamp, Record};
 
-use crate::json_record::attributes;
+use crate::json_record::{MAX_TEXT_BYTES, attributes};
+
+/// Checks that a record of the native protocol is not too long to be decoded: what stands for it in memory may be many times as
+/// large as it is (a tag of two bytes takes twenty-four).
+///
+/// # Errors
+/// A [`Fault`] past eight times what a record may have.
+pub fn native_fits(encoded: &[u8]) -> Result<(), Fault> {
+    if encoded.len() <= MAX_TEXT_BYTES {
+        return Ok(());
+    }
+    let message = format!("a record has at most {MAX_TEXT_BYTES} bytes as sent");
+    Err(Fault::new(FaultCode::TooLarge, "", message).with_limit(MAX_TEXT_BYTES as u64, encoded.len() as u64))
+}
 
 /// Turns a record of the native protocol into ours. Its timestamp is always in nanoseconds, 0 for none; a level whose
 /// number is not known is kept as `level_text`.

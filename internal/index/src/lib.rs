@@ -9,6 +9,8 @@
 pub mod conformance;
 mod embedded;
 mod error;
+#[cfg(feature = "fuzzing")]
+pub mod fuzzing;
 mod lease_table;
 mod place;
 #[cfg(feature = "redis")]

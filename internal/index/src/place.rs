@@ -97,6 +97,14 @@ pub(crate) fn encode(chunk: &ChunkMeta) -> Result<Vec<u8>, Error> {
     serde_json::to_vec(chunk).map_err(|error| Error::Corrupt { key: chunk.key.clone(), reason: error.to_string() })
 }
 
+/// Takes a member apart that holds a place, [`END`] and an entry; `None` when it has no entry.
+#[cfg(any(feature = "redis", feature = "fuzzing"))]
+pub(crate) fn split_member(member: &[u8]) -> Option<(&[u8], &[u8])> {
+    let mut marks = member.iter().enumerate().filter(|(_, byte)| **byte == END).map(|(at, _)| at);
+    let at = marks.nth(2)?;
+    Some((&member[..at], &member[at + 1..]))
+}
+
 /// Reads the stored form of the entry at `place`, found below `tenant`'s.
 ///
 /// # Errors

@@ -2,10 +2,12 @@
 
 mod service;
 mod stream;
+mod unfinished;
 
 use std::sync::Arc;
 
 use axum::Router;
+use axum::body::Body;
 use axum::extract::{Request, State};
 use axum::middleware::{Next, from_fn, from_fn_with_state};
 use axum::response::Response;
@@ -18,6 +20,7 @@ use tonic::service::Routes;
 use tonic_health::server::HealthReporter;
 
 use self::service::Service;
+use self::unfinished::Unfinished;
 use crate::Error;
 use crate::request_id::{RequestId, attach};
 use crate::shared::{Shared, unwelcome};
@@ -82,7 +85,8 @@ async fn authorize(State(shared): State<Arc<Shared>>, mut request: Request, next
             return unwelcome(&error).to_grpc(request_id(request.extensions())).into_http();
         }
     }
-    next.run(request).await
+    let id = request_id(request.extensions()).to_owned();
+    next.run(request.map(|body| Body::new(Unfinished::new(body, &shared.unfinished, &id)))).await
 }
 
 /// The id of the request with these `extensions`.

@@ -173,6 +173,8 @@ fn share(config: Config, parts: Parts) -> Result<Shared, Error> {
     };
     Ok(Shared {
         budget: Budget::new(config.in_flight_bytes, Some(metrics.in_flight_bytes.clone())),
+        waiting: Budget::new(config.in_flight_bytes, None),
+        unfinished: Budget::new(config.in_flight_bytes, None),
         inflating: Arc::new(Semaphore::new(MAX_INFLATING)),
         draining: CancellationToken::new(),
         config,

@@ -26,6 +26,10 @@ pub(crate) struct Shared {
     pub(crate) quotas: Quotas,
     /// Bytes of requests in flight in this process.
     pub(crate) budget: Budget,
+    /// Bytes of batches that streams have read and wait with until there is room for them in `budget`.
+    pub(crate) waiting: Budget,
+    /// Bytes of gRPC messages that have not come to their end.
+    pub(crate) unfinished: Budget,
     /// Who may decompress a body at the moment: until it is done nobody knows how large it will be.
     pub(crate) inflating: Arc<Semaphore>,
     /// Cancelled when the order to stop came.

@@ -294,7 +294,7 @@ fn checksum(what: &str, piece: &[u8]) -> u32 {
     crc32c::crc32c_append(crc32c::crc32c_append(crc32c::crc32c(&length), what.as_bytes()), piece)
 }
 
-fn header(what: &str, piece: &[u8]) -> [u8; HEADER_BYTES] {
+pub(crate) fn header(what: &str, piece: &[u8]) -> [u8; HEADER_BYTES] {
     let mut header = [0; HEADER_BYTES];
     header[..8].copy_from_slice(&MAGIC);
     header[8..12].copy_from_slice(&checksum(what, piece).to_le_bytes());
@@ -303,7 +303,7 @@ fn header(what: &str, piece: &[u8]) -> [u8; HEADER_BYTES] {
 }
 
 /// The piece in the bytes of a file, if it is whole and `what` is asked for.
-fn unwrap(bytes: &Bytes, what: &str) -> Option<Bytes> {
+pub(crate) fn unwrap(bytes: &Bytes, what: &str) -> Option<Bytes> {
     let at = HEADER_BYTES + what.len();
     let piece = bytes.get(at..)?;
     let is_whole = bytes.starts_with(&header(what, piece)) && bytes[HEADER_BYTES..at] == *what.as_bytes();

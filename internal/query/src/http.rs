@@ -13,3 +13,5 @@ mod tracing_layer;
 
 pub(crate) use connections::serve;
 pub(crate) use routes::router;
+#[cfg(feature = "fuzzing")]
+pub(crate) use tracing_layer::trace_id;

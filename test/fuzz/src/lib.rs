@@ -2,16 +2,23 @@
 //! by the real encoders to begin with. The first byte of an input says how the rest is read: 0 as the stored bytes
 //! themselves, anything else as a description to build from ([`arbitrary`]).
 
+pub mod batch;
+pub mod body;
 pub mod checkpoint;
 pub mod chunk;
+pub mod config;
+pub mod credential;
 pub mod cursor;
 pub mod edit;
 pub mod embedded_log;
 pub mod entry;
 pub mod log_batch;
 pub mod memory;
+pub mod question;
 pub mod raw_record;
+pub mod registry;
 pub mod seal;
+pub mod stored;
 
 /// Writes `seeds` into the folder that the environment variable `FUZZ_SEEDS` names, if it does: before libFuzzer reads it.
 ///

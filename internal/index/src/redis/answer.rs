@@ -55,11 +55,7 @@ pub(super) fn entry(member: &[u8], tenant: &TenantName) -> Result<ChunkMeta, Err
 }
 
 pub(super) fn split_member(member: &[u8]) -> Result<(&[u8], &[u8]), Error> {
-    let mut marks = member.iter().enumerate().filter(|(_, byte)| **byte == place::END).map(|(at, _)| at);
-    match marks.nth(2) {
-        Some(at) => Ok((&member[..at], &member[at + 1..])),
-        None => Err(corrupt(&member.escape_ascii().to_string(), "it has no entry")),
-    }
+    place::split_member(member).ok_or_else(|| corrupt(&member.escape_ascii().to_string(), "it has no entry"))
 }
 
 pub(super) fn corrupt(key: &str, reason: &str) -> Error {

@@ -10,7 +10,7 @@ use loglake_auth::Caller;
 use loglake_auth::limits::Quota;
 use loglake_batch::Origin;
 use loglake_formats::RawDecoder;
-use loglake_model::{ErrorKind, TenantId};
+use loglake_model::{ErrorKind, Fault, FaultCode, TenantId};
 use prost::Message as _;
 use tokio::sync::mpsc;
 use tokio_stream::wrappers::ReceiverStream;
@@ -150,12 +150,25 @@ async fn gather_within(
     batch: RawBatch,
 ) -> Result<Gathered, Ungathered> {
     shared.metrics.received_bytes.with_label_values(&[PROTOCOL]).inc_by(batch.encoded_len() as u64);
+    if batch.surplus > 0 {
+        let message = "too many records in a batch, none of it is kept: cut it into several";
+        let actual = batch.records.len() as u64 + batch.surplus;
+        let fault = Fault::new(FaultCode::TooMany, "records", message);
+        let fault = fault.with_limit(RawBatch::MAX_RECORDS as u64, actual);
+        return Err(Refusal::of(ErrorKind::TooLarge, fault).into());
+    }
     let mut gathering = shared.intake.begin(tenant, origin, quota);
     let mut decoder = RawDecoder::default();
     for (place, bytes) in (0..).zip(&batch.records) {
         if !decoder.native(bytes).is_some_and(|raw| gathering.take_raw(&raw)) {
-            let record = LogRecord::decode(bytes.clone()).map_err(Ungathered::Undecodable)?;
-            gathering.take(place, loglake_formats::native(record));
+            let record = match loglake_formats::native_fits(bytes) {
+                Ok(()) => {
+                    let record = LogRecord::decode(bytes.clone()).map_err(Ungathered::Undecodable)?;
+                    loglake_formats::native(record)
+                }
+                Err(fault) => Err(fault),
+            };
+            gathering.take(place, record);
         }
         gathering.turn().await;
     }

@@ -31,7 +31,7 @@ use super::service::{Ungathered, gather, result, size};
 use crate::budget::{Budget, Held};
 use crate::intake::Gathered;
 use crate::origins::Session;
-use crate::shared::{Shared, going_down, unwelcome};
+use crate::shared::{Shared, going_down, too_busy, unwelcome};
 
 /// How many batches of a stream may be without an answer that was taken.
 const MAX_UNANSWERED: usize = 256;
@@ -133,9 +133,12 @@ impl Stream {
 
     async fn prepare(&self, batch: RawBatch, origin: Origin) -> Result<Pending, Status> {
         let (began, number, bytes) = (Instant::now(), batch.number, batch.encoded_len());
+        // A batch is in memory as soon as it was read: many streams that each wait with one must not add up.
+        let waiting = self.shared.waiting.try_take(bytes).ok_or_else(|| self.refused(&too_busy()))?;
         // Before any bytes that others need as well.
         let quota = self.within_rate(&batch).await?;
         let held = [self.budget.take(bytes).await, self.shared.budget.take(bytes).await];
+        drop(waiting);
         let gathered = match gather(&self.shared, self.caller.tenant(), origin, &quota, batch).await {
             Ok(gathered) => Ok(gathered),
             // Of this batch alone, which may be taken later: the stream goes on.

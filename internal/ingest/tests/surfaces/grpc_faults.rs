@@ -1,6 +1,8 @@
 use std::time::Duration;
 
 use bytes::Bytes;
+use futures_util::StreamExt as _;
+use futures_util::stream::FuturesUnordered;
 use http::uri::PathAndQuery;
 use loglake_api::RawBatch;
 use loglake_api::ingest::v1::ingest_request::Kind;
@@ -120,12 +122,37 @@ async fn a_batch_in_which_a_record_is_none_is_refused_whole() {
         client.ready().await.unwrap();
         let codec = tonic_prost::ProstCodec::<RawBatch, BatchResult>::default();
         let path = PathAndQuery::from_static("/loglake.ingest.v1.IngestService/IngestBatch");
-        let request = tonic::Request::new(RawBatch { number: 1, records, oldest_unacknowledged: 0 });
+        let request = tonic::Request::new(RawBatch { number: 1, records, ..RawBatch::default() });
         let status = client.unary(request, path, codec).await.unwrap_err();
         assert_eq!(status.code(), Code::Internal, "{status:?}");
         assert!(status.message().contains("Protobuf"), "{status:?}");
     }
     assert_eq!(harness.broker.stored(), []);
+    harness.stop().await;
+}
+
+#[tokio::test]
+async fn small_things_in_large_numbers_are_refused_before_they_take_memory() {
+    let harness = Harness::open().await;
+    // Two bytes each: records of nothing, and a record of nothing but tags.
+    let records = vec![Bytes::new(); RawBatch::MAX_RECORDS + 1];
+    let tags = Bytes::from([&record("api", "m").encode_to_vec()[..], &b"\x4a\x00".repeat(3 << 20)].concat());
+    let mut client = tonic::client::Grpc::new(harness.channel().await).send_compressed(CompressionEncoding::Zstd);
+    let path = PathAndQuery::from_static("/loglake.ingest.v1.IngestService/IngestBatch");
+    let mut send = async |records: Vec<Bytes>| {
+        client.ready().await.unwrap();
+        let codec = tonic_prost::ProstCodec::<RawBatch, BatchResult>::default();
+        let request = tonic::Request::new(RawBatch { number: 1, records, ..RawBatch::default() });
+        client.unary(request, path.clone(), codec).await
+    };
+    let refused = send(records).await.unwrap_err();
+    assert_eq!(refused.code(), Code::OutOfRange, "{refused:?}");
+    assert!(refused.message().contains("too many records"), "{refused:?}");
+    let good = Bytes::from(record("api", "good").encode_to_vec());
+    let result = send(vec![tags, good]).await.unwrap().into_inner();
+    assert_eq!((result.accepted, result.rejected), (1, 1), "{result:?}");
+    assert_eq!((result.errors[0].record_index, result.errors[0].code.as_str()), (0, "too_large"), "{result:?}");
+    assert_eq!(harness.broker.stored().len(), 1);
     harness.stop().await;
 }
 
@@ -199,5 +226,40 @@ async fn connections_that_do_not_speak_http2_are_closed() {
     tokio::time::sleep(Duration::from_millis(1)).await;
     let batch = Batch { number: 0, records: vec![record("a", "m")], ..Batch::default() };
     assert_eq!(client.ingest_batch(batch).await.unwrap().into_inner().accepted, 1);
+    harness.stop().await;
+}
+
+#[tokio::test]
+async fn streams_that_wait_with_what_they_have_read_are_bounded_together() {
+    let config = Config {
+        in_flight_bytes: 100 << 10,
+        max_body_bytes: 100 << 10,
+        max_decoded_bytes: 100 << 10,
+        ..Config::default()
+    };
+    let harness = Harness::with(config, Authenticator::open()).await;
+    harness.broker.become_(Mode::Stalls);
+    let large = || vec![record("api", &"x".repeat(80 << 10))];
+    let (mut first, _) = Talk::open(&harness).await;
+    first.batch(0, large()).await;
+    harness.broker.asked(1).await;
+    // One more waits until there is room; where as much waits already as may be in flight, streams are told to come again.
+    let mut others = Vec::new();
+    for _ in 0..5 {
+        let (talk, _) = Talk::open(&harness).await;
+        talk.batch(0, large()).await;
+        others.push(talk);
+    }
+    let mut answers: FuturesUnordered<_> = others.iter_mut().map(Talk::next).collect();
+    for _ in 0..4 {
+        let status = answers.next().await.unwrap().unwrap().unwrap_err();
+        assert_eq!(status.code(), Code::ResourceExhausted, "{status:?}");
+        assert!(status.get_details_retry_info().is_some());
+    }
+    harness.broker.become_(Mode::Works);
+    assert!(answers.next().await.unwrap().unwrap().is_ok(), "the one that waits");
+    drop(answers);
+    assert_eq!(first.result().await.accepted, 1);
+    assert_eq!(harness.broker.stored().len(), 2);
     harness.stop().await;
 }
