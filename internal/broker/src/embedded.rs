@@ -31,6 +31,9 @@
 //! 24  4  0                                       24  4  checksum, payload included
 //! 28  4  checksum                                28 ..  payload
 //! ```
+//! Behind the last group of the segment that is written to zeros may stand, fewer than a block of 4,096 bytes: writes go past the page
+//! cache where the file system allows it, and so in whole blocks. They are cut off when the segment or the log is closed.
+//!
 //! A segment is its header and then groups, back to back. A group's records stand ordered by partition, within one by
 //! offset. A group without records is written when the log is closed in order. **Version rule**: a reader refuses a newer
 //! format version than its own; any change to the above is a new version.
@@ -52,6 +55,7 @@ mod config;
 mod disk;
 mod folder;
 mod format;
+mod group_buffer;
 mod read;
 mod recover;
 mod space;

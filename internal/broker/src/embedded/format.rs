@@ -231,10 +231,9 @@ impl GroupHeader {
     }
 }
 
-/// Begins a group in `out`, which is emptied: leaves room for its header.
+/// Begins a group at the end of `out`: leaves room for its header.
 pub(super) fn begin_group(out: &mut Vec<u8>) {
-    out.clear();
-    out.resize(GROUP_HEADER_BYTES, 0);
+    out.resize(out.len() + GROUP_HEADER_BYTES, 0);
 }
 
 /// Appends a record to the group in `out`.
@@ -250,7 +249,7 @@ pub(super) fn push_record(out: &mut Vec<u8>, partition: u32, offset: u64, append
     out.extend_from_slice(payload);
 }
 
-/// Writes the header of the group in `out`.
+/// Writes the header of the group that is `out`.
 pub(super) fn finish_group(out: &mut [u8], mark: Mark, number: u64, records: u32) {
     let length = u32::try_from(out.len() - GROUP_HEADER_BYTES).expect("groups are at most MAX_GROUP_BYTES");
     out[..8].copy_from_slice(&mark);

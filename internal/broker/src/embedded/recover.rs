@@ -17,6 +17,7 @@ use crate::embedded::format::{
     Flaw, GROUP_HEADER_BYTES, GroupHeader, MAX_SEGMENT_HEADER_BYTES, Mark, RecordHeader, SegmentHeader, Start,
     TOPIC_BYTES, TopicFile, TopicId, mark_from,
 };
+use crate::embedded::group_buffer::BLOCK_BYTES;
 use crate::embedded::state::{Segment, State};
 
 /// How much is read at once when looking for a later group behind a bad one.
@@ -222,7 +223,10 @@ impl<'a> Scan<'a> {
                     if !is_torn || self.has_later_group(&file, &path, position, bytes, header.mark)? {
                         return Err(flawed(&path, position, &flaw));
                     }
-                    tracing::warn!(file = %path.display(), position, cut_bytes = bytes - position, "torn tail cut");
+                    // A process that was killed leaves the zeros that filled up its last block.
+                    if !is_filler(&file, position, bytes).map_err(refused(format!("cannot read {}", path.display())))? {
+                        tracing::warn!(file = %path.display(), position, cut_bytes = bytes - position, "torn tail cut");
+                    }
                     file.set_len(position).map_err(refused(format!("cannot cut {}", path.display())))?;
                     break;
                 }
@@ -295,6 +299,13 @@ impl<'a> Scan<'a> {
         }
         Ok(false)
     }
+}
+
+/// Whether only the rest of a block follows, of zeros.
+fn is_filler(file: &File, position: u64, end: u64) -> io::Result<bool> {
+    let mut rest = vec![0; usize::try_from(end - position).unwrap_or(usize::MAX).min(BLOCK_BYTES)];
+    file.read_exact_at(&mut rest, position)?;
+    Ok(rest.len() < BLOCK_BYTES && rest.iter().all(|byte| *byte == 0))
 }
 
 /// A part of a file, read without moving its cursor.

@@ -16,8 +16,9 @@ use crate::embedded::disk::Disk;
 use crate::embedded::folder::{self, is_full, refused};
 use crate::embedded::format::{
     GROUP_HEADER_BYTES, MAX_GROUP_BYTES, MAX_PAYLOAD_BYTES, RECORD_HEADER_BYTES, SegmentHeader, Start, TopicId,
-    begin_group, finish_group, mark_from, push_record,
+    finish_group, mark_from, push_record,
 };
+use crate::embedded::group_buffer::GroupBuffer;
 use crate::embedded::recover::{Active, Recovered};
 use crate::embedded::space::Reserve;
 use crate::embedded::state::{Segment, Shared};
@@ -123,12 +124,16 @@ pub(super) fn start(
     let Recovered { topic, state, starts, group, active } = recovered;
     let shared =
         Arc::new(Shared::new(dir.to_owned(), state, Queue::new(), Reserve::new(dir, config.disk_reserve_bytes)));
+    let disk = Disk::new(
+        Arc::clone(&active.file),
+        &folder::segment_path(dir, active.sequence),
+        #[cfg(test)]
+        shared.faults.clone(),
+    );
+    let lead = disk.lead(active.position).map_err(refused("cannot read the log's last block"))?;
     let writer = Writer {
-        disk: Disk::new(
-            Arc::clone(&active.file),
-            #[cfg(test)]
-            shared.faults.clone(),
-        ),
+        disk,
+        lead,
         shared: Arc::clone(&shared),
         config: config.clone(),
         clock,
@@ -136,7 +141,7 @@ pub(super) fn start(
         starts,
         group,
         active,
-        buffer: Vec::new(),
+        buffer: GroupBuffer::default(),
         broken: None,
     };
     let thread = std::thread::Builder::new()
@@ -160,7 +165,9 @@ struct Writer {
     group: u64,
     active: Active,
     disk: Disk,
-    buffer: Vec<u8>,
+    buffer: GroupBuffer,
+    /// What the active segment holds from the last multiple of a block up to its end.
+    lead: Vec<u8>,
     /// Why nothing more is accepted.
     broken: Option<String>,
 }
@@ -220,6 +227,11 @@ impl Writer {
         {
             tracing::warn!(%why, "log closed without its last mark");
         }
+        if self.broken.is_none()
+            && let Err(error) = self.disk.cut(self.active.position)
+        {
+            tracing::warn!(%error, "the zeros behind the log's last group were not cut off; the next opening does it");
+        }
     }
 
     /// Writes a group and makes it visible; the answers are in the order of `appends`, which is sorted by partition.
@@ -262,20 +274,21 @@ impl Writer {
         let mut starts = self.starts.clone();
         let mut written = Vec::with_capacity(appends.len());
         let mut spans = Vec::with_capacity(appends.len());
-        begin_group(&mut self.buffer);
+        let bytes = GROUP_HEADER_BYTES + appends.iter().map(Pending::bytes).sum::<usize>();
+        self.buffer.begin(&self.lead, bytes);
         for append in appends.iter() {
             let start = &mut starts[append.partition as usize];
             let append_time_ns = now_ns.max(start.last_time_ns);
-            let at = self.buffer.len();
-            push_record(&mut self.buffer, append.partition, start.next, append_time_ns, &append.payload);
+            let at = self.buffer.group_bytes();
+            push_record(self.buffer.bytes_mut(), append.partition, start.next, append_time_ns, &append.payload);
             written.push(Appended { offset: start.next, append_time_ns });
-            spans.push((at, self.buffer.len()));
+            spans.push((at, self.buffer.group_bytes()));
             *start = Start { next: start.next + 1, last_time_ns: append_time_ns };
         }
         let records = u32::try_from(appends.len()).expect("a group's bytes bound its records");
-        finish_group(&mut self.buffer, self.active.mark, self.group, records);
+        finish_group(self.buffer.group_mut(), self.active.mark, self.group, records);
 
-        let written_out = self.disk.write_all_at(&self.buffer, position);
+        let written_out = self.disk.write_group(&mut self.buffer, position);
         if let Err(error) = written_out {
             return Err(self.cut_back("a write of the log failed", &error));
         }
@@ -286,7 +299,9 @@ impl Writer {
             return Err(self.give_up(refusal));
         }
         failpoint!("log.synced");
-        self.active.position = position + self.buffer.len() as u64;
+        self.active.position = position + self.buffer.group_bytes() as u64;
+        self.lead.clear();
+        self.lead.extend_from_slice(self.buffer.rest());
         self.group += 1;
         self.starts = starts;
         self.publish(appends, &written, &spans, position);
@@ -323,6 +338,12 @@ impl Writer {
 
     /// Closes the active segment (all of it is synced) and begins the next.
     fn roll(&mut self) -> Result<(), Refusal> {
+        // Zeros may only stand behind the newest segment.
+        if let Err(error) = self.disk.cut(self.active.position) {
+            let refusal = Refusal::Broken(format!("cannot end a segment of the log: {error}"));
+            return Err(self.give_up(refusal));
+        }
+        failpoint!("log.ended");
         let sequence = self.active.sequence + 1;
         let header = SegmentHeader {
             sequence,
@@ -349,9 +370,17 @@ impl Writer {
             Active { sequence, file: Arc::clone(&file), mark: header.mark, header_bytes, position: header_bytes };
         self.disk = Disk::new(
             Arc::clone(&file),
+            &path,
             #[cfg(test)]
             self.shared.faults.clone(),
         );
+        match self.disk.lead(header_bytes) {
+            Ok(lead) => self.lead = lead,
+            Err(error) => {
+                let refusal = Refusal::Broken(format!("cannot read the segment {}: {error}", path.display()));
+                return Err(self.give_up(refusal));
+            }
+        }
         self.shared.state.lock().push_segment(Segment::new(path, file, header_bytes, &header.starts));
         // What was trimmed while it stood in the active segment is free now.
         if let Err(error) = self.shared.sweep() {

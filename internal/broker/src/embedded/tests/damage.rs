@@ -13,8 +13,40 @@ async fn cut_off(count: usize) -> (tempfile::TempDir, PathBuf, u64) {
     append(&log, 1, 0..1).await;
     let copy = snapshot(dir.path());
     let newest = segments(copy.path()).pop().unwrap();
-    assert_eq!(fs::metadata(&newest).unwrap().len(), log.used_bytes());
+    // Without the zeros that fill up its last block.
+    let file = fs::File::options().write(true).open(&newest).unwrap();
+    assert!((0..4_096).contains(&(file.metadata().unwrap().len() - log.used_bytes())));
+    file.set_len(log.used_bytes()).unwrap();
     (copy, newest, before)
+}
+
+#[tokio::test]
+async fn zeros_stand_only_behind_the_last_group_of_an_open_log() {
+    let dir = tempfile::tempdir().unwrap();
+    let log = open(dir.path(), &Config { segment_bytes: 10_000, ..small() }).unwrap();
+    let lengths = |dir: &Path| -> u64 { segments(dir).iter().map(|path| fs::metadata(path).unwrap().len()).sum() };
+    for number in 0..300 {
+        append(&log, 0, number..number + 1).await;
+        assert!((0..4_096).contains(&(lengths(dir.path()) - log.used_bytes())), "after {number}");
+    }
+    // Killed: nothing is lost, whatever the zeros became.
+    for filler in [0, 9] {
+        let copy = snapshot(dir.path());
+        let newest = segments(copy.path()).pop().unwrap();
+        let mut bytes = fs::read(&newest).unwrap();
+        if bytes.last() == Some(&0) {
+            *bytes.last_mut().unwrap() = filler;
+        }
+        fs::write(&newest, bytes).unwrap();
+        let again = open(copy.path(), &small()).unwrap();
+        assert_eq!(all(&again, 0).await.len(), 300);
+        append(&again, 0, 300..301).await;
+        again.close().await;
+        assert_eq!(all(&open(copy.path(), &small()).unwrap(), 0).await.len(), 301);
+    }
+    log.close().await;
+    assert_eq!(lengths(dir.path()), log.used_bytes());
+    assert_eq!(all(&open(dir.path(), &small()).unwrap(), 0).await.len(), 300);
 }
 
 fn flip(path: &Path, position: u64) {

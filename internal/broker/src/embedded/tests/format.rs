@@ -33,6 +33,7 @@ fn golden() -> (Vec<u8>, Vec<u8>) {
     push_record(&mut group, 1, 0, 1_700_000_000_000_000_001, b"");
     finish_group(&mut group, mark, 1, 2);
     segment.extend_from_slice(&group);
+    group.clear();
     begin_group(&mut group);
     finish_group(&mut group, mark, 2, 0);
     segment.extend_from_slice(&group);
