@@ -3,7 +3,7 @@ use std::ops::Range;
 use loglake_model::{Level, Service};
 
 use crate::Error;
-use crate::layout::MAX_TRACE_ID_BYTES;
+use crate::layout::{MAX_TRACE_ID_BYTES, RECORD_HEAD_BYTES};
 use crate::wire::Reader;
 
 /// Where the records of one service stand in a message.
@@ -15,6 +15,8 @@ pub(crate) struct Span {
     /// Where its records begin and end, in bytes of the payload.
     pub(crate) start: usize,
     pub(crate) end: usize,
+    /// The times of its earliest and its latest record, ns UTC.
+    pub(crate) times_ns: (i64, i64),
 }
 
 /// The records of one service in a message.
@@ -41,6 +43,19 @@ impl<'a> Group<'a> {
     #[must_use]
     pub fn record_count(&self) -> u32 {
         self.span.records
+    }
+
+    /// The times of its earliest and its latest record, ns UTC.
+    #[must_use]
+    pub fn times_ns(&self) -> (i64, i64) {
+        self.span.times_ns
+    }
+
+    /// Where its records' lines stand, in the order of their places: for whoever needs no more of them.
+    #[must_use]
+    pub fn lines(&self) -> Lines<'a> {
+        let bytes = &self.payload[..self.span.end];
+        Lines { bytes, at: self.span.start, next: self.span.first_index, left: self.span.records }
     }
 
     /// Its records in the order of their places.
@@ -121,6 +136,51 @@ impl<'a> BatchRecord<'a> {
         Ok(Self { index, timestamp_ns, level, trace_id, line, line_start })
     }
 }
+
+/// The line of a record.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Line {
+    /// The record's place in the message, the last part of its id.
+    pub index: u32,
+    /// Event time, ns UTC since the epoch.
+    pub timestamp_ns: i64,
+    /// Where the line stands in the payload, in bytes.
+    pub range: Range<u32>,
+}
+
+/// The lines of a group, in the order of their records' places.
+#[derive(Clone, Debug)]
+pub struct Lines<'a> {
+    bytes: &'a [u8],
+    at: usize,
+    next: u32,
+    left: u32,
+}
+
+impl Iterator for Lines<'_> {
+    type Item = Line;
+
+    fn next(&mut self) -> Option<Line> {
+        self.left = self.left.checked_sub(1)?;
+        let read = "decoding the message has read this record before";
+        let head = self.bytes[self.at..].first_chunk::<RECORD_HEAD_BYTES>().expect(read);
+        let [time @ .., _level, trace_0, trace_1, line_0, line_1, line_2, line_3] = *head;
+        let trace_bytes = u16::from_le_bytes([trace_0, trace_1]);
+        let length = u32::from_le_bytes([line_0, line_1, line_2, line_3]);
+        // A payload is shorter than 4 GiB by far.
+        let start = (self.at + RECORD_HEAD_BYTES + usize::from(trace_bytes)) as u32;
+        let line = Line { index: self.next, timestamp_ns: i64::from_le_bytes(time), range: start..start + length };
+        self.at = line.range.end as usize;
+        self.next += 1;
+        Some(line)
+    }
+
+    fn size_hint(&self) -> (usize, Option<usize>) {
+        (self.left as usize, Some(self.left as usize))
+    }
+}
+
+impl ExactSizeIterator for Lines<'_> {}
 
 /// The records of a group, in the order of their places.
 #[derive(Clone, Debug)]

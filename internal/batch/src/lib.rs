@@ -65,7 +65,7 @@ mod tests;
 
 pub use builder::{BatchBuilder, Head, Written};
 pub use error::Error;
-pub use group::{BatchRecord, Group, Groups, Records};
+pub use group::{BatchRecord, Group, Groups, Line, Lines, Records};
 pub use layout::{MAX_BYTES, MAX_MINUTES, MAX_TRACE_ID_BYTES, VERSION};
 pub use log_batch::LogBatch;
 pub use origin::{IdempotencyKey, Origin, SessionPart};

@@ -158,6 +158,7 @@ fn read_group(
     let service_part = service_part(&service);
     let start = reader.at();
     let end = start + length;
+    let mut times_ns = (i64::MAX, i64::MIN);
     for count in 0..records {
         let at = reader.at();
         // Every record takes bytes, so a count that lies ends at the message's end, long before it overflows.
@@ -169,9 +170,10 @@ fn read_group(
             return Err(Error::Corrupt { offset_bytes: at, what });
         }
         *lines_bytes += record.line.len();
+        times_ns = (times_ns.0.min(record.timestamp_ns), times_ns.1.max(record.timestamp_ns));
     }
     if reader.at() != end {
         return reader.corrupt("a group's length differs from that of its records");
     }
-    Ok(Span { service, first_index, records, start, end })
+    Ok(Span { service, first_index, records, start, end, times_ns })
 }

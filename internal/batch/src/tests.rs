@@ -2,6 +2,7 @@ use bytes::Bytes;
 use loglake_model::{ErrorKind, Level, Service, TenantName, line};
 use proptest::prelude::*;
 
+use crate::Line;
 use crate::{BatchBuilder, Error, Head, IdempotencyKey, LogBatch, MAX_BYTES, MAX_TRACE_ID_BYTES, Origin, SessionPart};
 
 /// A record in the clear.
@@ -74,6 +75,14 @@ fn unpack(batch: &LogBatch) -> Vec<Plain> {
     for group in batch.groups() {
         assert_eq!(group.first_index() as usize, all.len());
         assert_eq!(group.records().len(), group.record_count() as usize);
+        let times = || group.records().map(|record| record.timestamp_ns);
+        assert_eq!(group.times_ns(), (times().min().unwrap(), times().max().unwrap()));
+        let lines = group.records().map(|record| Line {
+            index: record.index,
+            timestamp_ns: record.timestamp_ns,
+            range: record.line_range(),
+        });
+        assert!(group.lines().eq(lines), "the short way and the long one");
         for record in group.records() {
             assert_eq!(record.index as usize, all.len());
             let range = record.line_range();

@@ -57,8 +57,8 @@ pub(crate) fn gather(messages: &[Arc<Held>], window_ns: i64) -> Vec<Gathered> {
         for group in batch.groups() {
             // Records mostly come in order: the window, and so the chunk, rarely changes within a group.
             let mut last: Option<(i64, usize)> = None;
-            for record in group.records() {
-                let window = Window::holding(record.timestamp_ns, window_ns);
+            for line in group.lines() {
+                let window = Window::holding(line.timestamp_ns, window_ns);
                 let place = match last {
                     Some((start_ns, place)) if start_ns == window.start_ns => place,
                     _ => {
@@ -72,13 +72,12 @@ pub(crate) fn gather(messages: &[Arc<Held>], window_ns: i64) -> Vec<Gathered> {
                     }
                 };
                 last = Some((window.start_ns, place));
-                let range = record.line_range();
                 chunks[place].lines.push(LineRef {
-                    timestamp_ns: record.timestamp_ns,
+                    timestamp_ns: line.timestamp_ns,
                     message,
-                    index: record.index,
-                    start: range.start,
-                    end: range.end,
+                    index: line.index,
+                    start: line.range.start,
+                    end: line.range.end,
                 });
             }
         }

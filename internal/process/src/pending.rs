@@ -55,14 +55,17 @@ impl Pending {
         };
         self.bytes += batch.lines_bytes() as u64;
         for group in batch.groups() {
-            let mut last = None;
-            for record in group.records() {
-                let window = Window::holding(record.timestamp_ns, self.window_ns).start_ns;
-                // Records mostly come in order: the window rarely changes.
-                if last == Some(window) {
+            let window = |timestamp_ns| Window::holding(timestamp_ns, self.window_ns).start_ns;
+            let (first, last) = group.times_ns();
+            let (first, last) = (window(first), window(last));
+            // Mostly all lie in one; else each is looked at, and as they mostly come in order it rarely changes.
+            let of_each = (first != last).then(|| group.lines().map(|line| window(line.timestamp_ns)));
+            let mut before = None;
+            for window in of_each.into_iter().flatten().chain((first == last).then_some(first)) {
+                if before == Some(window) {
                     continue;
                 }
-                last = Some(window);
+                before = Some(window);
                 if self.chunks.insert((batch.tenant().clone(), group.service().clone(), window)) {
                     // Names stand in the key and beside it.
                     self.entry_bytes +=
