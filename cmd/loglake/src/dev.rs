@@ -40,6 +40,7 @@ async fn run(mut start: Start) -> anyhow::Result<()> {
         segment_bytes: config.broker.segment_bytes.0,
         max_bytes: config.broker.max_bytes.0,
         disk_reserve_bytes: config.broker.disk_reserve.map(|bytes| bytes.0),
+        tail_bytes: config.broker.tail_bytes.as_usize(),
     };
     let (log_folder, clock) = (folder.log(), Arc::clone(&start.clock));
     let log = tokio::task::spawn_blocking(move || EmbeddedLog::open(&log_folder, log_config, clock)).await?;

@@ -30,8 +30,13 @@ fn main() {
 }
 
 fn open(dir: &Path) -> Result<Arc<EmbeddedLog>, Error> {
-    let config =
-        Config { partitions: PARTITIONS, segment_bytes: 256 << 10, max_bytes: 1 << 30, disk_reserve_bytes: Some(0) };
+    let config = Config {
+        partitions: PARTITIONS,
+        segment_bytes: 256 << 10,
+        max_bytes: 1 << 30,
+        disk_reserve_bytes: Some(0),
+        ..Config::default()
+    };
     EmbeddedLog::open(dir, config, Arc::new(SystemClock))
 }
 

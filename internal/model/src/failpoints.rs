@@ -32,6 +32,7 @@ pub const POINTS: &[(&str, bool)] = &[
     ("log.written", false),
     ("log.synced", false),
     ("log.file_written", false),
+    ("log.ended", false),
     ("log.rolled", false),
     ("log.segment_removed", false),
     // A processor takes a partition over.

@@ -61,6 +61,7 @@ const CASES: &[Case] = &[
     case("log.written", &[1, 5]),
     case("log.synced", &[1, 5]),
     large("log.file_written", &[1, 2]),
+    large("log.ended", &[1, 2]),
     large("log.rolled", &[1, 2]),
     large("log.segment_removed", &[1, 2]),
     case("takeover.chain_read", &[1, 2]),

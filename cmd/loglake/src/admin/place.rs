@@ -151,6 +151,7 @@ pub(crate) async fn target(args: PlaceArgs) -> anyhow::Result<(Place, Target)> {
         segment_bytes: config.broker.segment_bytes.0,
         max_bytes: config.broker.max_bytes.0,
         disk_reserve_bytes: config.broker.disk_reserve.map(|bytes| bytes.0),
+        tail_bytes: config.broker.tail_bytes.as_usize(),
     };
     // The log takes the lock itself; whoever is faster now is told so.
     drop(lock);

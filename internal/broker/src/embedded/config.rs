@@ -15,11 +15,20 @@ pub struct Config {
     /// Free space on the log's disk, in bytes, that appends leave alone: it is there so that flushing, which frees space, can go on.
     /// `None`, the default: 1 GiB, at most a twentieth of the disk.
     pub disk_reserve_bytes: Option<u64>,
+    /// How many bytes of recent messages stay in memory, default 48 MiB, so that who follows the log reads no file. Writes go
+    /// past the page cache: whoever falls behind further reads the disk.
+    pub tail_bytes: usize,
 }
 
 impl Default for Config {
     fn default() -> Self {
-        Self { partitions: 4, segment_bytes: 64 << 20, max_bytes: 8 << 30, disk_reserve_bytes: None }
+        Self {
+            partitions: 4,
+            segment_bytes: 64 << 20,
+            max_bytes: 8 << 30,
+            disk_reserve_bytes: None,
+            tail_bytes: 48 << 20,
+        }
     }
 }
 

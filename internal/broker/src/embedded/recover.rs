@@ -55,12 +55,12 @@ pub(super) fn open(dir: &Path, config: &Config, now_ns: i64) -> Result<Recovered
         Ok(bytes) => {
             let topic = TopicFile::decode(&bytes).map_err(|flaw| flawed(&path, 0, &flaw))?;
             let topic = with_partitions(dir, topic, config.partitions)?;
-            Scan::new(dir, topic).run(&sequences)
+            Scan::new(dir, topic, config.tail_bytes).run(&sequences)
         }
         Err(error) if error.kind() == io::ErrorKind::NotFound => {
             discard_unfinished(dir, &sequences)?;
             let topic = create(dir, config, now_ns, rand::random(), rand::random())?;
-            Scan::new(dir, topic).run(&[1])
+            Scan::new(dir, topic, config.tail_bytes).run(&[1])
         }
         Err(error) => Err(refused(format!("cannot read {}", path.display()))(error)),
     }
@@ -137,6 +137,7 @@ struct Scan<'a> {
     starts: Vec<Start>,
     group: u64,
     segments: VecDeque<Segment>,
+    tail_bytes: usize,
 }
 
 /// One segment, being read.
@@ -148,9 +149,9 @@ struct Open {
 }
 
 impl<'a> Scan<'a> {
-    fn new(dir: &'a Path, topic: TopicFile) -> Self {
+    fn new(dir: &'a Path, topic: TopicFile, tail_bytes: usize) -> Self {
         let starts = vec![Start::default(); topic.partitions as usize];
-        Self { dir, topic, starts, group: 1, segments: VecDeque::new() }
+        Self { dir, topic, starts, group: 1, segments: VecDeque::new(), tail_bytes }
     }
 
     fn run(mut self, sequences: &[u64]) -> Result<Recovered, Error> {
@@ -168,7 +169,7 @@ impl<'a> Scan<'a> {
         let open = self.begin(newest)?;
         let active = self.read(open, true)?;
         let next = self.starts.iter().map(|start| start.next).collect();
-        let state = State::new(self.segments, next);
+        let state = State::new(self.segments, next, self.tail_bytes);
         Ok(Recovered { topic: self.topic, state, starts: self.starts, group: self.group, active })
     }
 

@@ -99,8 +99,8 @@ impl Segment {
 }
 
 impl State {
-    pub(super) fn new(segments: VecDeque<Segment>, next: Vec<u64>) -> Self {
-        Self { segments, trimmed: vec![0; next.len()], tail: Tail::new(next.len()), next }
+    pub(super) fn new(segments: VecDeque<Segment>, next: Vec<u64>, tail_bytes: usize) -> Self {
+        Self { segments, trimmed: vec![0; next.len()], tail: Tail::new(next.len(), tail_bytes), next }
     }
 
     /// The earliest and the latest offset of `partition`; `None` when there is no such partition.

@@ -2,8 +2,6 @@ use std::collections::VecDeque;
 
 use crate::Message;
 
-/// How many bytes of recent messages are kept in memory, so that who follows the log reads no file.
-const MAX_BYTES: usize = 16 << 20;
 /// What a kept message costs beside its payload, about.
 const OVERHEAD_BYTES: usize = 96;
 
@@ -15,11 +13,13 @@ pub(super) struct Tail {
     /// The partition of each, in the order they came.
     order: VecDeque<u32>,
     bytes: usize,
+    max_bytes: usize,
 }
 
 impl Tail {
-    pub(super) fn new(partitions: usize) -> Self {
-        Self { partitions: vec![VecDeque::new(); partitions], order: VecDeque::new(), bytes: 0 }
+    /// An empty one that keeps at most `max_bytes`.
+    pub(super) fn new(partitions: usize, max_bytes: usize) -> Self {
+        Self { partitions: vec![VecDeque::new(); partitions], order: VecDeque::new(), bytes: 0, max_bytes }
     }
 
     /// Adds the next message of `partition`.
@@ -28,7 +28,7 @@ impl Tail {
         self.bytes += message.payload.len() + OVERHEAD_BYTES;
         messages.push_back(message);
         self.order.push_back(partition);
-        while self.bytes > MAX_BYTES
+        while self.bytes > self.max_bytes
             && let Some(oldest) = self.order.pop_front()
         {
             if let Some(message) = self.partitions[oldest as usize].pop_front() {

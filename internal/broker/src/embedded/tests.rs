@@ -16,7 +16,13 @@ use crate::{Error, Message, Producer as _, Reader as _};
 
 /// Small files, so that there are many.
 fn small() -> Config {
-    Config { partitions: 3, segment_bytes: 4 << 10, max_bytes: 1 << 30, disk_reserve_bytes: Some(0) }
+    Config {
+        partitions: 3,
+        segment_bytes: 4 << 10,
+        max_bytes: 1 << 30,
+        disk_reserve_bytes: Some(0),
+        ..Config::default()
+    }
 }
 
 fn clock() -> Arc<dyn Clock> {

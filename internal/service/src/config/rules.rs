@@ -91,6 +91,7 @@ fn bounds(config: &Config, values: &mut Values) {
     rule(is_name(&broker.group), "broker.group", "must be 1 to 200 of A-Z a-z 0-9 . _ -");
     rule((second..=hour).contains(&broker.session_timeout), "broker.session_timeout", "must be from 1s to 1h");
     rule(amount(broker.segment_bytes, MIB, 1024 * MIB), "broker.segment_bytes", "must be from 1MiB to 1GiB");
+    rule(amount(broker.tail_bytes, MIB, 1024 * MIB), "broker.tail_bytes", "must be from 1MiB to 1GiB");
     rule(
         broker.max_bytes.0 >= 2 * broker.segment_bytes.0,
         "broker.max_bytes",

@@ -93,6 +93,9 @@ settings! {
         disk_reserve: Option<Bytes> = "";
         /// `dev` only: how large a segment file of the local log grows. A segment goes as a whole, once all of it is flushed.
         segment_bytes: Bytes = "64MiB";
+        /// `dev` only: how many bytes of recent messages of the local log stay in memory. The log is written past the page cache where
+        /// the file system allows it, so a processor that falls behind further reads them from the disk.
+        tail_bytes: Bytes = "48MiB";
     }
 }
 

@@ -159,7 +159,7 @@ async fn an_older_segment_that_is_short_bad_or_missing_is_told() {
 #[tokio::test]
 async fn damage_that_comes_while_the_log_is_open_is_told_by_reads() {
     let dir = tempfile::tempdir().unwrap();
-    let log = open(dir.path(), &Config { partitions: 1, ..Config::default() }).unwrap();
+    let log = open(dir.path(), &Config { partitions: 1, tail_bytes: 16 << 20, ..Config::default() }).unwrap();
     for _ in 0..20 {
         log.append(0, Bytes::from(vec![b'x'; 1_000_000])).await.unwrap();
     }

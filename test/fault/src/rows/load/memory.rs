@@ -53,6 +53,7 @@ pub(crate) async fn run(lab: &mut Lab) -> Result<Outcome> {
         ("LOGLAKE_PROCESSOR_FLUSH_INTERVAL", "1h"),
         // What deploy/README.md tells to begin with for so little memory.
         ("LOGLAKE_PROCESSOR_MEMORY_BYTES", "96MiB"),
+        ("LOGLAKE_BROKER_TAIL_BYTES", "16MiB"),
         ("LOGLAKE_QUERY_PAGE_BYTES", "4MiB"),
         ("LOGLAKE_QUERY_FOOTER_CACHE_BYTES", "16MiB"),
         ("LOGLAKE_PROCESSOR_FLUSH_BYTES", "64MiB"),
