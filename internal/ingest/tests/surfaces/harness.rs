@@ -165,6 +165,7 @@ impl Harness {
             auth: Arc::new(auth),
             limits: TenantLimits::new(limits, None),
             counters: None,
+            stored: None,
             session_key: session_key(),
             registry: registry.clone(),
             ready: readiness.role("ingestor"),
