@@ -34,8 +34,8 @@ pub(crate) fn differences(said: &Said, chain: &Walked) -> Vec<Finding> {
     if !parts.is_empty() {
         let what = format!("At entry {seq} the index {}.", parts.join("; it "));
         found.push(Finding::new(Code::IndexDiffers, "chunks", what));
-    }
-    if let Some(finding) = sums(said, index, chain) {
+    } else if let Some(finding) = sums(said, index, chain) {
+        // Sums of other chunks are others: no news.
         found.push(finding);
     }
     let sessions: BTreeMap<&str, &str> = index
