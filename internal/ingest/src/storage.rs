@@ -12,7 +12,7 @@ use crate::shared::Shared;
 /// How often it is looked who is to be asked about.
 const LOOK: Duration = Duration::from_secs(1);
 /// The pause after a question that was not answered.
-const PAUSE: Duration = Duration::from_secs(5);
+const PAUSE: Duration = Duration::from_secs(2);
 /// How long an answer may take: an index that kept no sums adds them up first.
 const TIMEOUT: Duration = Duration::from_secs(60);
 /// After so long without an answer the limit is not enforced; as long as an answer holds.
