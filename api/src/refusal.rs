@@ -138,7 +138,7 @@ impl From<Fault> for Refusal {
             FaultCode::Conflict => ErrorKind::Conflict,
             FaultCode::Expired => ErrorKind::Expired,
             FaultCode::RateLimited => ErrorKind::Exhausted,
-            FaultCode::NoSpace => ErrorKind::NoSpace,
+            FaultCode::NoSpace | FaultCode::QuotaExceeded => ErrorKind::NoSpace,
             FaultCode::TimedOut => ErrorKind::Deadline,
             FaultCode::Unavailable => ErrorKind::Unavailable,
             FaultCode::Corrupt => ErrorKind::Corrupt,

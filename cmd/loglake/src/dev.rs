@@ -19,6 +19,7 @@ use crate::cli::DevArgs;
 use crate::data_folder::DataFolder;
 use crate::roles::Roles;
 use crate::start::{self, Start, explained};
+use crate::stored::IndexedBytes;
 use crate::{disk_metrics, ingestor, limits, processor, query, registry};
 
 /// `loglake dev`.
@@ -98,6 +99,7 @@ async fn run(mut start: Start) -> anyhow::Result<()> {
     let query =
         explained(loglake_query::QueryService::bind(query::settings(config), query).await, &query::listeners(config))?;
     let query = query.with_tls(start.tls.clone()).trusting(start.trust.clone());
+    let stored = IndexedBytes::open(index.clone(), log.clone(), &*store, cluster, incarnation).await?;
     let ingestor = loglake_ingest::Parts {
         producer: log.clone(),
         partitions: topic.partitions,
@@ -105,6 +107,7 @@ async fn run(mut start: Start) -> anyhow::Result<()> {
         auth: auth.clone(),
         limits,
         counters: None,
+        stored: Some(Arc::new(stored)),
         session_key: SessionKey::new(&secret),
         registry: ingestor_registry,
         ready: start.readiness.role("ingestor"),

@@ -11,7 +11,7 @@ use tracing::info;
 use crate::cli::RoleArgs;
 use crate::roles::Roles;
 use crate::start::{self, Start, explained};
-use crate::{limits, parts, registry};
+use crate::{limits, parts, registry, stored};
 
 /// `loglake ingestor`.
 pub(crate) fn main(args: RoleArgs) -> anyhow::Result<()> {
@@ -35,6 +35,7 @@ async fn run(start: Start) -> anyhow::Result<()> {
         auth: Arc::clone(&doors.auth),
         limits: limits::of(config, doors.tenants.clone()),
         counters: limits::counters(config)?,
+        stored: stored::later(config, broker.clone(), topic.id),
         session_key: SessionKey::new(&start.cluster_secret()?),
         registry,
         ready,

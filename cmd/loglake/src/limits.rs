@@ -26,7 +26,8 @@ pub(crate) fn of(config: &Config, registry: Option<Arc<Registry>>) -> TenantLimi
         .with(Limit::Attributes, of.attributes.into())
         .with(Limit::QueryConcurrency, of.query_concurrency.into())
         .with(Limit::QueryBytes, of.query_bytes.0)
-        .with(Limit::QueryTimeMs, ms(of.query_time));
+        .with(Limit::QueryTimeMs, ms(of.query_time))
+        .with(Limit::StoredBytes, of.stored_bytes.0);
     TenantLimits::new(defaults, registry)
 }
 

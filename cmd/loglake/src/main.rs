@@ -24,6 +24,7 @@ mod query;
 mod registry;
 mod roles;
 mod start;
+mod stored;
 mod token;
 
 use std::process::ExitCode;

@@ -46,7 +46,7 @@ pub(crate) fn show(name: &str, value: u64) -> String {
     let whole = |unit: &(&str, u64)| value >= unit.1 && value.is_multiple_of(unit.1);
     match name {
         _ if value == 0 => "none".to_owned(),
-        "ingest_bytes" | "query_bytes" => {
+        "ingest_bytes" | "query_bytes" | "stored_bytes" => {
             let names = ["TiB", "GiB", "MiB", "KiB"];
             let found = UNITS.iter().zip(names).find(|(unit, _)| whole(unit));
             let text = found.map_or_else(|| format!("{value}B"), |((_, unit), name)| format!("{}{name}", value / unit));
@@ -56,6 +56,18 @@ pub(crate) fn show(name: &str, value: u64) -> String {
         _ if name.ends_with("_ms") && value.is_multiple_of(1_000) => format!("{}s", value / 1_000),
         _ if name.ends_with("_ms") => format!("{value}ms"),
         _ => value.to_string(),
+    }
+}
+
+/// Writes so many bytes with three digits or a few more.
+pub(crate) fn about(bytes: u64) -> String {
+    let names = ["TiB", "GiB", "MiB", "KiB"];
+    match UNITS.iter().zip(names).find(|(unit, _)| bytes >= unit.1) {
+        Some(((_, unit), name)) => {
+            let tenths = u128::from(bytes) * 10 / u128::from(*unit);
+            format!("{}.{}{name}", tenths / 10, tenths % 10)
+        }
+        None => format!("{bytes}B"),
     }
 }
 
@@ -76,5 +88,8 @@ mod tests {
             (show("ingest_burst_ms", 10_000), show("query_time_ms", 250)),
             ("10s".to_owned(), "250ms".to_owned())
         );
+        assert_eq!(show("stored_bytes", 5 << 40), "5TiB");
+        assert_eq!([0, 1_023, 1_536, (5 << 40) - 1].map(about), ["0B", "1023B", "1.5KiB", "4.9TiB"]);
+        assert_eq!(about(u64::MAX), "16777215.9TiB");
     }
 }

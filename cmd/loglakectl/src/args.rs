@@ -190,6 +190,9 @@ pub(crate) struct LimitArgs {
     /// The longest a query may take.
     #[arg(long, value_name = "LENGTH", value_parser = amount::ms)]
     pub(crate) query_time: Option<u64>,
+    /// Bytes of chunks that it may have at rest: 5TiB.
+    #[arg(long, value_name = "BYTES", value_parser = amount::count)]
+    pub(crate) stored_bytes: Option<u64>,
     /// What shall hold by the configuration again, by the names that `tenants limits` prints.
     #[arg(long, value_name = "LIMIT,…", value_delimiter = ',')]
     pub(crate) default: Vec<String>,

@@ -59,6 +59,7 @@ async fn limit(client: &Client, args: &LimitArgs, is_json: bool) -> anyhow::Resu
         ("query_concurrency", args.query_concurrency),
         ("query_bytes", args.query_bytes),
         ("query_time_ms", args.query_time),
+        ("stored_bytes", args.stored_bytes),
     ];
     let mut body = serde_json::Map::new();
     body.extend(args.default.iter().map(|name| (name.clone(), Value::Null)));
@@ -77,7 +78,12 @@ fn show_limits(answer: &Value, is_json: bool) {
     }
     for (name, row) in answer["limits"].as_object().into_iter().flatten() {
         let value = amount::show(name, row["value"].as_u64().unwrap_or(0));
-        println!("{:<20} {value:>12}   {}", escape::line(name), text(row, "from"));
+        let stored = match answer["stored_bytes"].as_u64() {
+            _ if name != "stored_bytes" => String::new(),
+            Some(bytes) => format!("   {} now", amount::about(bytes)),
+            None => "   now unknown: the index does not answer, or is being rebuilt".to_owned(),
+        };
+        println!("{:<20} {value:>12}   {}{stored}", escape::line(name), text(row, "from"));
     }
 }
 

@@ -2,7 +2,7 @@
 //!
 //! [`TenantLimits`] says what holds for whom at this moment; an operator's change is known after the registry's next refresh.
 //! [`Quotas`] is what an ingestor counts by, [`Bucket`] how a rate is kept. Several ingestors tell one another what they took
-//! through [`Counters`].
+//! through [`Counters`], and ask [`StoredBytes`] how much is at rest.
 
 mod bucket;
 mod counters;
@@ -10,6 +10,7 @@ mod limit;
 mod names;
 mod quota;
 mod quotas;
+mod storage;
 mod tenant_limits;
 
 pub use bucket::Bucket;
@@ -17,4 +18,5 @@ pub use counters::{Counters, CountersError, Taken};
 pub use limit::{Limit, Limits, Overrides};
 pub use quota::{Over, Quota};
 pub use quotas::Quotas;
+pub use storage::{AtRest, StoredBytes, StoredBytesError};
 pub use tenant_limits::TenantLimits;

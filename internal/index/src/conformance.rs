@@ -1,6 +1,7 @@
 //! What every chunk index must do. Panics with the claim that does not hold.
 //!
-//! [`all`] runs everything that needs nothing but the index; [`survives_loss`] also needs a way to lose all of it. Each
+//! [`all`] runs everything that needs nothing but the index; [`survives_loss`] also needs a way to lose all of it, [`forgotten_sums_are_added_up`] to
+//! lose the sums. Each
 //! test takes partitions and lease names of its own, so that one empty index serves all.
 
 #![expect(clippy::unwrap_used, reason = "a test suite: a failure is a panic")]
@@ -9,6 +10,7 @@ mod entries;
 mod leases;
 mod queries;
 mod rebuilds;
+mod sums;
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -20,6 +22,7 @@ pub use self::entries::*;
 pub use self::leases::*;
 pub use self::queries::*;
 pub use self::rebuilds::*;
+pub use self::sums::*;
 use crate::{Apply, Change, ChunkIndex, ChunkQuery, Gap, PartitionChunks, SessionChange, Snapshot, Watermark};
 
 const HOUR_NS: i64 = Window::HOUR_NS;
@@ -49,6 +52,8 @@ pub async fn all(index: Arc<dyn ChunkIndex>) {
     gaps_stay(&*index, 117).await;
     contradictory_chunks_are_refused(&*index, 115).await;
     many_chunks_are_kept(&*index, 116).await;
+    stored_bytes_are_those_of_the_chunks(&*index, 119).await;
+    stored_bytes_add_up(&*index, 300).await;
     leases_have_one_holder(&*index).await;
     leases_end(&*index).await;
 }

@@ -1,21 +1,22 @@
 //! The index of one process, in a local folder.
 
 mod state;
+mod sums;
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::Duration;
 
 use async_trait::async_trait;
-use loglake_model::{Clock, TenantId};
+use loglake_model::{Clock, TenantId, TenantName};
 use parking_lot::Mutex;
 
 use self::state::State;
 use crate::lease_table::LeaseTable;
 use crate::{
     Apply, Change, ChunkIndex, ChunkQuery, Error, Lease, PartitionChunks, RebuildToken, SessionChange, Snapshot,
-    Watermark,
+    Stored, StoredByTenant, Watermark,
 };
 
 /// The index in a local folder, for one process: entries in an embedded store, leases in memory.
@@ -114,6 +115,27 @@ impl ChunkIndex for EmbeddedIndex {
 
     async fn sessions(&self, partition: u32) -> Result<Option<(Watermark, Vec<SessionChange>)>, Error> {
         self.blocking(move |state| state.sessions(partition)).await
+    }
+
+    async fn stored_bytes(&self, tenants: &[TenantName], partitions: &[u32]) -> Result<Stored, Error> {
+        let (tenants, partitions) = (tenants.to_vec(), partitions.iter().copied().collect::<BTreeSet<_>>());
+        self.blocking(move |state| {
+            let mut stored = Stored { bytes: vec![0; tenants.len()], lacking: Vec::new() };
+            for partition in partitions {
+                match state.stored(partition, &tenants)? {
+                    None => stored.lacking.push(partition),
+                    Some(sums) => {
+                        stored.bytes.iter_mut().zip(sums).for_each(|(sum, bytes)| *sum = sum.saturating_add(bytes));
+                    }
+                }
+            }
+            Ok(stored)
+        })
+        .await
+    }
+
+    async fn stored_by_tenant(&self, partition: u32) -> Result<Option<StoredByTenant>, Error> {
+        self.blocking(move |state| state.stored_by_tenant(partition)).await
     }
 
     async fn older(&self, incarnation: u32) -> Result<Arc<dyn ChunkIndex>, Error> {

@@ -23,5 +23,5 @@ pub use error::Error;
 pub use redis::{RedisIndex, RedisSums};
 pub use traits::{
     Apply, Change, ChunkIndex, ChunkQuery, Gap, Lease, MAX_GAPS, PartitionChunks, RebuildToken, ServiceStats,
-    SessionChange, Snapshot, Watermark, service_stats,
+    SessionChange, Snapshot, Stored, StoredByTenant, Watermark, service_stats, stored_by_tenant,
 };

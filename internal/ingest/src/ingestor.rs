@@ -2,7 +2,7 @@ use std::net::SocketAddr;
 use std::sync::Arc;
 
 use loglake_auth::Authenticator;
-use loglake_auth::limits::{Counters, Quotas, TenantLimits};
+use loglake_auth::limits::{Counters, Quotas, StoredBytes, TenantLimits};
 use loglake_auth::session::SessionKey;
 use loglake_broker::Producer;
 use loglake_model::{Clock, ReadyFlag};
@@ -20,7 +20,7 @@ use crate::metrics::Metrics;
 use crate::origins::Origins;
 use crate::serve::{Listener, Protocol};
 use crate::shared::Shared;
-use crate::{Config, Error, grpc, http, sharing};
+use crate::{Config, Error, grpc, http, sharing, storage};
 
 /// How many bodies are decompressed at a time. Each may grow to `max_decoded_bytes` before its size is known.
 const MAX_INFLATING: usize = 2;
@@ -39,6 +39,8 @@ pub struct Parts {
     pub limits: TenantLimits,
     /// Where all ingestors add up what they took of the tenants' rates; `None` for an ingestor that is alone, or goes by itself.
     pub counters: Option<Arc<dyn Counters>>,
+    /// Where it is asked how much is stored of the tenants; `None` where nobody tells: then nobody is refused for it.
+    pub stored: Option<Arc<dyn StoredBytes>>,
     /// Signs the tokens of sessions: the same on every ingestor of a cluster.
     pub session_key: SessionKey,
     /// Where the metrics are registered; see [`crate::metrics`].
@@ -51,6 +53,7 @@ pub struct Parts {
 pub struct Ingestor {
     shared: Arc<Shared>,
     counters: Option<Arc<dyn Counters>>,
+    stored: Option<Arc<dyn StoredBytes>>,
     grpc: TcpListener,
     http: TcpListener,
     grpc_addr: SocketAddr,
@@ -67,11 +70,11 @@ impl Ingestor {
     /// `Internal` when the registry has such metrics already.
     pub async fn bind(config: Config, parts: Parts) -> Result<Self, Error> {
         let (ready, (grpc, http)) = (parts.ready.clone(), (config.grpc_listen, config.http_listen));
-        let counters = parts.counters.clone();
+        let (counters, stored) = (parts.counters.clone(), parts.stored.clone());
         let shared = Arc::new(share(config, parts)?);
         let (grpc, grpc_addr) = bind("ingest.grpc_listen", grpc)?;
         let (http, http_addr) = bind("ingest.http_listen", http)?;
-        Ok(Self { shared, counters, grpc, http, grpc_addr, http_addr, tls: None, ready })
+        Ok(Self { shared, counters, stored, grpc, http, grpc_addr, http_addr, tls: None, ready })
     }
 
     /// Secures the connections of both ports; without one they are as they come.
@@ -106,7 +109,7 @@ impl Ingestor {
     /// # Errors
     /// `Internal` when reflection cannot be set up.
     pub async fn run(self, shutdown: CancellationToken) -> Result<(), Error> {
-        let Self { shared, counters, grpc, http, grpc_addr, http_addr, tls, ready } = self;
+        let Self { shared, counters, stored, grpc, http, grpc_addr, http_addr, tls, ready } = self;
         let (health, grpc_router) = grpc::router(&shared).await?;
         let listener = |socket, router, protocol, speaks, name| {
             let displaced = shared.metrics.displaced_connections.with_label_values(&[name]);
@@ -137,7 +140,12 @@ impl Ingestor {
                 sharing::run(&shared, counters.as_ref(), &shutdown).await;
             }
         };
-        tokio::join!(stopping, sharing, grpc.run(draining.clone(), grace), http.run(draining.clone(), grace));
+        let asking = async {
+            if let Some(stored) = stored {
+                storage::run(&shared, stored.as_ref(), &shutdown).await;
+            }
+        };
+        tokio::join!(stopping, sharing, asking, grpc.run(draining.clone(), grace), http.run(draining.clone(), grace));
         info!("ingestor stopped");
         Ok(())
     }
@@ -146,7 +154,8 @@ impl Ingestor {
 /// Checks the settings and puts together what both surfaces work with.
 fn share(config: Config, parts: Parts) -> Result<Shared, Error> {
     config.check()?;
-    let Parts { producer, partitions, clock, auth, limits, counters: _, session_key, registry, ready: _ } = parts;
+    let Parts { producer, partitions, clock, auth, limits, counters: _, stored: _, session_key, registry, ready: _ } =
+        parts;
     if partitions == 0 {
         return Err(Error::Config("the topic has no partition".to_owned()));
     }

@@ -52,6 +52,13 @@ pub const LIMITS_SHARED: &str = "loglake_ingest_limits_shared";
 /// How often what was taken could not be shared.
 pub const SHARING_FAILURES_TOTAL: &str = "loglake_ingest_limit_sharing_failures_total";
 
+/// Whether the limit of stored bytes is enforced at the moment.
+pub const STORAGE_ENFORCED: &str = "loglake_ingest_storage_limit_enforced";
+/// How often nobody said how much is stored.
+pub const STORAGE_FAILURES_TOTAL: &str = "loglake_ingest_storage_failures_total";
+/// Bytes at rest of a tenant that sends and has a limit of them.
+pub const TENANT_STORED_BYTES: &str = "loglake_ingest_tenant_stored_bytes";
+
 /// From a fifth of a millisecond to half a minute.
 const SECONDS: [f64; 16] =
     [0.0002, 0.0005, 0.001, 0.002, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 10.0, 30.0];
@@ -80,6 +87,9 @@ pub(crate) struct Metrics {
     pub(crate) held_back: IntCounter,
     pub(crate) limits_shared: IntGauge,
     pub(crate) sharing_failures: IntCounter,
+    pub(crate) storage_enforced: IntGauge,
+    pub(crate) storage_failures: IntCounter,
+    tenant_stored: IntGaugeVec,
 }
 
 impl Metrics {
@@ -136,6 +146,18 @@ impl Metrics {
                 SHARING_FAILURES_TOTAL,
                 "How often what was taken of the tenants' rates could not be shared",
             )?,
+            storage_enforced: IntGauge::new(
+                STORAGE_ENFORCED,
+                "1 while it is known how much is stored of tenants, 0 while not: then nobody is refused for it",
+            )?,
+            storage_failures: IntCounter::new(
+                STORAGE_FAILURES_TOTAL,
+                "How often nobody said, or not wholly, how much is stored of tenants",
+            )?,
+            tenant_stored: IntGaugeVec::new(
+                Opts::new(TENANT_STORED_BYTES, "Bytes at rest by tenant, of those that send and have a limit of them"),
+                &["tenant"],
+            )?,
         };
         registry.register(Box::new(metrics.records.clone()))?;
         registry.register(Box::new(metrics.line_bytes.clone()))?;
@@ -157,6 +179,9 @@ impl Metrics {
         registry.register(Box::new(metrics.held_back.clone()))?;
         registry.register(Box::new(metrics.limits_shared.clone()))?;
         registry.register(Box::new(metrics.sharing_failures.clone()))?;
+        registry.register(Box::new(metrics.storage_enforced.clone()))?;
+        registry.register(Box::new(metrics.storage_failures.clone()))?;
+        registry.register(Box::new(metrics.tenant_stored.clone()))?;
         metrics.begin_at_zero();
         Ok(metrics)
     }
@@ -181,6 +206,7 @@ impl Metrics {
             Limit::NewServices,
             Limit::Windows,
             Limit::Attributes,
+            Limit::StoredBytes,
         ] {
             self.limited.with_label_values(&[limit.as_str()]);
         }
@@ -203,6 +229,14 @@ impl Metrics {
     pub(crate) fn limited(&self, tenant: &TenantName, limit: Limit) {
         self.limited.with_label_values(&[limit.as_str()]).inc();
         self.tenant_limited.with_label_values(&[self.tenants.of(tenant)]).inc();
+    }
+
+    /// Tells the bytes at rest of `tenant`, if it has a label of its own: those of several make no sense as one.
+    pub(crate) fn stored(&self, tenant: &TenantName, bytes: u64) {
+        let label = self.tenants.of(tenant);
+        if label != TenantLabels::OTHERS {
+            self.tenant_stored.with_label_values(&[label]).set(i64::try_from(bytes).unwrap_or(i64::MAX));
+        }
     }
 
     /// Counts a record of `tenant` that was refused.

@@ -43,6 +43,8 @@ pub enum FaultCode {
     Expired,
     /// Over a quota: slow down.
     RateLimited,
+    /// The tenant has as much stored as it may.
+    QuotaExceeded,
     /// The server's disk is full, or nearly.
     NoSpace,
     /// The time allowed ran out.
@@ -80,6 +82,7 @@ impl FaultCode {
             Self::Conflict => "conflict",
             Self::Expired => "expired",
             Self::RateLimited => "rate_limited",
+            Self::QuotaExceeded => "quota_exceeded",
             Self::NoSpace => "no_space",
             Self::TimedOut => "timed_out",
             Self::Unavailable => "unavailable",

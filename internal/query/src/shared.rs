@@ -57,6 +57,19 @@ pub(crate) struct Shared {
 }
 
 impl Shared {
+    /// The bytes at rest of `tenant`, and the partitions whose index is lost, which are not among them.
+    pub(crate) async fn stored_bytes(&self, tenant: &TenantName) -> Result<(u64, usize), Error> {
+        let present: Vec<u32> = (0..self.reader.topic().await?.partitions).collect();
+        let lives = std::iter::once((&self.index, &present));
+        let (mut bytes, mut lacking) = (0_u64, 0);
+        for (index, partitions) in lives.chain(self.older.iter().map(|older| (&older.index, &older.partitions))) {
+            let stored = index.stored_bytes(std::slice::from_ref(tenant), partitions).await?;
+            bytes = stored.bytes.iter().fold(bytes, |sum, more| sum.saturating_add(*more));
+            lacking += stored.lacking.len();
+        }
+        Ok((bytes, lacking))
+    }
+
     /// Runs `work` of `tenant` where it holds nobody up, when a core is free. In the line for a core no tenant has more places than
     /// there are cores: who has many blocks to search is not before who has one.
     pub(crate) async fn compute<T: Send + 'static>(

@@ -87,6 +87,44 @@ async fn a_single_key_that_vanishes_is_noticed() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
+async fn sums_that_a_program_left_behind_are_added_up() {
+    let dir = tempfile::tempdir().unwrap();
+    let server = server(dir.path());
+    let index = connect(&server, "c", 0).await;
+    let (mark, sums) = ("loglake:1:{c/0/0}:w", "loglake:1:{c/0/0}:b");
+    // As a program leaves it that writes no sums, as one that knows of none and goes on where another had some, without the key,
+    // with a tenant too many.
+    let ways: [&[&[&str]]; 4] = [
+        &[&["HDEL", mark, "summed", "tenants"], &["HSET", sums, "t", "7"]],
+        &[&["HSET", mark, "summed", "0"], &["HSET", sums, "t", "7"]],
+        &[&["DEL", sums]],
+        &[&["HSET", sums, "v", "7"]],
+    ];
+    for way in ways {
+        conformance::forgotten_sums_are_added_up(&index, 0, async || {
+            for words in way {
+                command(&server, words).await;
+            }
+        })
+        .await;
+        command(&server, &["FLUSHALL"]).await;
+    }
+    // Another adds up at the moment: told as such, and known a moment later.
+    begin(&index).await;
+    let added = Change { adds: vec![conformance::chunk("t", "s", 0, 0, "a")], ..entry(2) };
+    assert_eq!(index.apply(0, &added).await.unwrap(), Apply::Applied);
+    command(&server, &["DEL", sums]).await;
+    let lease = index.acquire("sums:0:0", "another", "", std::time::Duration::from_secs(60)).await.unwrap();
+    assert_eq!(lease.holder, "another");
+    let tenant = [loglake_model::TenantName::parse("t").unwrap()];
+    assert_eq!(index.stored_bytes(&tenant, &[0]).await.unwrap().lacking, [0]);
+    assert!(index.stored_by_tenant(0).await.unwrap_err().kind().is_retryable());
+    index.release("sums:0:0", "another").await.unwrap();
+    let stored = index.stored_bytes(&tenant, &[0]).await.unwrap();
+    assert_eq!((&stored.bytes[..], &stored.lacking[..]), (&[1000][..], &[][..]));
+}
+
+#[tokio::test(flavor = "multi_thread")]
 async fn clusters_and_incarnations_do_not_see_each_other() {
     let dir = tempfile::tempdir().unwrap();
     let server = server(dir.path());

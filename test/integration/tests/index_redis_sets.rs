@@ -167,6 +167,9 @@ impl Lake {
             let answer = self.index.chunks(&tenant(), &query).await.unwrap().remove(0);
             let keys: BTreeSet<String> = answer.chunks.into_iter().map(|chunk| chunk.key).collect();
             assert_eq!(keys, live(partition, end));
+            let (stored_at, stored) = self.index.stored_by_tenant(partition).await.unwrap().unwrap();
+            let dump = self.index.dump(partition).await.unwrap().unwrap();
+            assert_eq!((stored_at, stored), (watermark, loglake_index::stored_by_tenant(&dump.live)));
             let leases = self.index.leases(&[format!("owner:{partition}")]).await.unwrap();
             assert!(leases[0].as_ref().is_none_or(|lease| lease.value == "here"));
         }

@@ -137,7 +137,7 @@ async fn an_operators_change_holds_without_a_restart_for_that_tenant_alone() {
     assert_eq!(loglakectl(&query, "", &["tenants", "limits", "acme"]).code, 1, "no such tenant");
     ctl(&["tenants", "add", "acme"]);
     let shown = ctl(&["tenants", "limits", "acme"]);
-    assert!(shown.lines().count() == 10 && !shown.contains(" tenant"), "{shown}");
+    assert!(shown.lines().count() == 11 && !shown.contains(" tenant"), "{shown}");
     assert_eq!(post(&url, "acme", of("shop", 100)).await.status, 200);
 
     let changes = ["--ingest-records", "10/s", "--ingest-burst", "1s", "--attributes", "2", "--services", "2"];

@@ -27,6 +27,7 @@ async fn every_panel_and_every_rule_has_data_from_a_real_stack_under_load() {
         ("LOGLAKE_INSECURE", "true"),
         ("LOGLAKE_METRICS_TENANTS", "1"),
         ("LOGLAKE_PROCESSOR_FLUSH_INTERVAL", "2s"),
+        ("LOGLAKE_LIMITS_STORED_BYTES", "1TiB"),
         ("LOGLAKE_PROCESSOR_TAIL_HOLD", "1s"),
         ("LOGLAKE_BROKER_PARTITIONS", "4"),
     ];

@@ -42,6 +42,7 @@ pub fn ingestor(world: &World, number: u64) -> Result<Router> {
         auth: Arc::clone(&world.auth),
         limits: loglake_auth::limits::TenantLimits::none(),
         counters: None,
+        stored: None,
         session_key: world.session_key(),
         registry: prometheus::Registry::new(),
         ready: Readiness::default().role("ingestor"),

@@ -1,16 +1,16 @@
 //! The index against the chain.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
-use loglake_index::Snapshot;
+use loglake_index::{Snapshot, stored_by_tenant};
 use loglake_model::ChunkMeta;
 
-use super::walk::{IndexView, Walked};
+use super::walk::{IndexView, Said, Walked};
 use super::{Code, Finding};
 
 /// What the index says otherwise than the chain, both at the same entry.
-pub(crate) fn differences(index: &Snapshot, chain: &Walked) -> Vec<Finding> {
-    let mut found = Vec::new();
+pub(crate) fn differences(said: &Said, chain: &Walked) -> Vec<Finding> {
+    let (mut found, index) = (Vec::new(), &said.snapshot);
     let seq = index.watermark.seq;
     if index.watermark.next != chain.next {
         let what = format!(
@@ -34,6 +34,9 @@ pub(crate) fn differences(index: &Snapshot, chain: &Walked) -> Vec<Finding> {
     if !parts.is_empty() {
         let what = format!("At entry {seq} the index {}.", parts.join("; it "));
         found.push(Finding::new(Code::IndexDiffers, "chunks", what));
+    } else if let Some(finding) = sums(said, index, chain) {
+        // Sums of other chunks are others: no news.
+        found.push(finding);
     }
     let sessions: BTreeMap<&str, &str> = index
         .sessions
@@ -57,6 +60,23 @@ pub(crate) fn differences(index: &Snapshot, chain: &Walked) -> Vec<Finding> {
     found
 }
 
+/// What is wrong with the tenants' stored bytes.
+fn sums(said: &Said, index: &Snapshot, chain: &Walked) -> Option<Finding> {
+    let (told, right) = (said.stored.as_ref()?, stored_by_tenant(chain.live.values()));
+    let tenants = told.keys().chain(right.keys()).collect::<BTreeSet<_>>();
+    let wrong: Vec<_> = tenants.into_iter().filter(|tenant| told.get(*tenant) != right.get(*tenant)).collect();
+    let of = |sums: &BTreeMap<_, u64>| sums.get(*wrong.first()?).copied();
+    let what = format!(
+        "At entry {} the index's stored bytes are wrong for {} tenant(s), such as {}: it says {}, the chain's chunks have {}.",
+        index.watermark.seq,
+        wrong.len(),
+        wrong.first()?,
+        of(told).unwrap_or(0),
+        of(&right).unwrap_or(0),
+    );
+    Some(Finding::new(Code::IndexDiffers, "stored bytes", what))
+}
+
 /// How the index stands to the end of the chain.
 pub(crate) fn at_the_end(view: &IndexView, chain: &mut Walked) {
     let finding = match view {
@@ -75,8 +95,8 @@ pub(crate) fn at_the_end(view: &IndexView, chain: &mut Walked) {
             );
             Finding::new(Code::IndexMissing, "watermark", what)
         }
-        IndexView::Read(Some(index)) if index.watermark.seq < chain.seq => {
-            let (at, end) = (index.watermark.seq, chain.seq);
+        IndexView::Read(Some(said)) if said.snapshot.watermark.seq < chain.seq => {
+            let (at, end) = (said.snapshot.watermark.seq, chain.seq);
             let what = format!(
                 "The index is at entry {at}, the chain ends at {end}: the partition's processor applies the rest when it \
                  flushes or starts."
@@ -84,8 +104,8 @@ pub(crate) fn at_the_end(view: &IndexView, chain: &mut Walked) {
             // Named by where it stands: an index that moves between two looks is followed, not stuck.
             Finding::new(Code::IndexBehind, format!("at entry {at}"), what)
         }
-        IndexView::Read(Some(index)) if index.watermark.seq > chain.seq => {
-            let (at, end) = (index.watermark.seq, chain.seq);
+        IndexView::Read(Some(said)) if said.snapshot.watermark.seq > chain.seq => {
+            let (at, end) = (said.snapshot.watermark.seq, chain.seq);
             let what = format!(
                 "The index is at entry {at}, but the chain ends at {end}: either the index belongs to another bucket, or \
                  objects of the chain were removed. Queries skip what lies between."

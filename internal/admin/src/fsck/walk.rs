@@ -5,8 +5,8 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use futures_util::{StreamExt as _, stream};
 use loglake_commit::{Chain, Checkpoint, Entry, Gap, Quarantined, Survey};
-use loglake_index::Snapshot;
-use loglake_model::ChunkMeta;
+use loglake_index::{ChunkIndex, Snapshot};
+use loglake_model::{ChunkMeta, TenantName};
 
 use super::{Code, Finding, compare};
 use crate::{Error, Lake};
@@ -45,12 +45,19 @@ pub(crate) struct Walked {
     is_known: bool,
 }
 
+/// What an index says of a partition.
+pub(crate) struct Said {
+    pub(crate) snapshot: Snapshot,
+    /// The tenants' stored bytes at the same watermark; `None` where the index moved on between the two.
+    pub(crate) stored: Option<BTreeMap<TenantName, u64>>,
+}
+
 /// The index as it was before the chain was read, so that the chain is never behind a right one.
 pub(crate) enum IndexView {
     /// There is none to compare.
     None,
     /// What it says; `None` without a watermark.
-    Read(Option<Snapshot>),
+    Read(Option<Said>),
     /// Why it cannot be read.
     Unreadable(String),
 }
@@ -61,8 +68,8 @@ pub(crate) async fn walk(lake: &Lake, incarnation: u32, partition: u32) -> Resul
     for _ in 0..ATTEMPTS {
         let view = match lake.index_of(incarnation) {
             None => IndexView::None,
-            Some(index) => match index.dump(partition).await {
-                Ok(dump) => IndexView::Read(dump),
+            Some(index) => match said(index, partition).await {
+                Ok(said) => IndexView::Read(said),
                 Err(loglake_index::Error::Corrupt { key, reason }) => IndexView::Unreadable(format!("{key}: {reason}")),
                 Err(error) => return Err(error.into()),
             },
@@ -85,6 +92,13 @@ pub(crate) async fn walk(lake: &Lake, incarnation: u32, partition: u32) -> Resul
         return Ok(walked);
     }
     Err(Error::Unsettled { partition })
+}
+
+async fn said(index: &dyn ChunkIndex, partition: u32) -> Result<Option<Said>, loglake_index::Error> {
+    let Some(snapshot) = index.dump(partition).await? else { return Ok(None) };
+    let stored = index.stored_by_tenant(partition).await?;
+    let stored = stored.filter(|(watermark, _)| *watermark == snapshot.watermark).map(|(_, stored)| stored);
+    Ok(Some(Said { snapshot, stored }))
 }
 
 fn entry_key(chain: &Chain, seq: u64) -> String {
@@ -224,11 +238,11 @@ impl Walked {
     }
 
     fn compare(&mut self, view: &IndexView) {
-        if let IndexView::Read(Some(index)) = view
-            && index.watermark.seq == self.seq
+        if let IndexView::Read(Some(said)) = view
+            && said.snapshot.watermark.seq == self.seq
             && self.is_certain()
         {
-            let differences = compare::differences(index, self);
+            let differences = compare::differences(said, self);
             self.findings.extend(differences);
         }
     }

@@ -28,10 +28,12 @@ pub enum Limit {
     QueryBytes,
     /// Milliseconds that a query may take.
     QueryTimeMs,
+    /// Bytes at rest: the objects of the tenant's chunks.
+    StoredBytes,
 }
 
 /// How many limits there are.
-const COUNT: usize = 10;
+const COUNT: usize = 11;
 
 impl Limit {
     /// All of them, in the order in which they are shown.
@@ -46,6 +48,7 @@ impl Limit {
         Self::QueryConcurrency,
         Self::QueryBytes,
         Self::QueryTimeMs,
+        Self::StoredBytes,
     ];
 
     /// Its name.
@@ -62,6 +65,16 @@ impl Limit {
             Self::QueryConcurrency => "query_concurrency",
             Self::QueryBytes => "query_bytes",
             Self::QueryTimeMs => "query_time_ms",
+            Self::StoredBytes => "stored_bytes",
+        }
+    }
+
+    /// The version of the registry's formats that first knew it. One that is added needs a new one: older programs must say that
+    /// they are too old, not that the registry is damaged.
+    pub(crate) fn since(self) -> u32 {
+        match self {
+            Self::StoredBytes => 3,
+            _ => 2,
         }
     }
 
@@ -85,6 +98,8 @@ impl Limit {
             Self::QueryTimeMs => (0, 86_400_000),
             // What is reckoned with it must not overflow.
             Self::IngestBytes | Self::IngestRecords | Self::QueryBytes => (0, 1 << 53),
+            // Up to an exbibyte: above 2^53, as nothing is multiplied with it.
+            Self::StoredBytes => (0, 1 << 60),
         };
         if (least..=most).contains(&value) {
             return Ok(());
@@ -153,6 +168,7 @@ mod tests {
             assert_eq!(serde_json::to_string(&limit).unwrap(), format!("\"{}\"", limit.as_str()));
         }
         assert_eq!(Limit::named("storage"), None);
+        assert!(Limit::StoredBytes.check(1 << 60).is_ok() && Limit::StoredBytes.check(u64::MAX).is_err());
     }
 
     #[test]

@@ -6,6 +6,7 @@ use parking_lot::Mutex;
 
 use super::bucket::{Bucket, Rate, Short};
 use super::names::{Names, Remembered};
+use super::storage::Storage;
 use super::{Limit, Limits};
 
 const SECOND_NS: u64 = 1_000_000_000;
@@ -28,7 +29,7 @@ impl Over {
         Self { limit, most, actual, wait: Some(Duration::from_nanos(wait_ns)) }
     }
 
-    /// The same as a fault: `rate_limited`, or `too_large` for what never passes.
+    /// The same as a fault: `rate_limited`, `quota_exceeded` for bytes at rest, or `too_large` for what never passes.
     #[must_use]
     pub fn fault(&self) -> Fault {
         let Self { limit, most, actual, wait } = *self;
@@ -55,9 +56,20 @@ impl Over {
                      in the order of their times"
                 ),
             ),
+            (Limit::StoredBytes, _) => (
+                "",
+                format!(
+                    "the tenant may have {most} bytes stored and has {actual}: nothing more is taken until an operator raises \
+                     its limit stored_bytes"
+                ),
+            ),
             (other, _) => ("", format!("the tenant's limit {} is {most}", other.as_str())),
         };
-        let code = if wait.is_some() { FaultCode::RateLimited } else { FaultCode::TooLarge };
+        let code = match (limit, wait) {
+            (Limit::StoredBytes, _) => FaultCode::QuotaExceeded,
+            (_, Some(_)) => FaultCode::RateLimited,
+            (_, None) => FaultCode::TooLarge,
+        };
         Fault::new(code, field, message).with_limit(most, actual)
     }
 }
@@ -68,12 +80,13 @@ pub(super) struct Counted {
     pub(super) rates: Mutex<Rates>,
     pub(super) services: Mutex<Names>,
     pub(super) windows: Mutex<Names>,
+    pub(super) storage: Mutex<Storage>,
 }
 
 impl Default for Counted {
     fn default() -> Self {
         let (services, windows) = (Mutex::new(Names::services()), Mutex::new(Names::windows()));
-        Self { rates: Mutex::default(), services, windows }
+        Self { rates: Mutex::default(), services, windows, storage: Mutex::default() }
     }
 }
 
@@ -113,12 +126,21 @@ impl Quota {
         &self.limits
     }
 
-    /// Takes `bytes` and `records` of the rates, both or none, if they are there by `patience`; returns how long to wait for them
-    /// before going on.
+    /// Whether there is room for more at rest, as far as is known.
     ///
     /// # Errors
-    /// The limit that is in the way longest.
+    /// The limit of stored bytes.
+    pub fn has_room(&self, now_ns: i64) -> Result<(), Over> {
+        self.counted.storage.lock().admit(&self.limits, now_ns)
+    }
+
+    /// Takes `bytes` and `records` of the rates, both or none, if they are there by `patience` and there is room at rest; returns how
+    /// long to wait for them before going on.
+    ///
+    /// # Errors
+    /// The limit of stored bytes, or the one that is in the way longest.
     pub fn take(&self, bytes: u64, records: u64, now_ns: i64, patience: Duration) -> Result<Duration, Over> {
+        self.has_room(now_ns)?;
         let wanted = [(Limit::IngestBytes, bytes), (Limit::IngestRecords, records)];
         let mut state = self.counted.rates.lock();
         state.used_ns = now_ns;

@@ -13,6 +13,8 @@ use super::{Limit, Taken, TenantLimits};
 const MAX_TENANTS: usize = 100_000;
 /// How long after the start new services are learned: all are new then.
 const LEARNING_NS: i64 = 300_000_000_000;
+/// Tenants whose stored bytes are asked for at once.
+const MAX_ASKED: usize = 10_000;
 /// A tenant that asked for nothing for so long is not told about any more.
 const QUIET_NS: i64 = 30_000_000_000;
 
@@ -78,7 +80,8 @@ impl Quotas {
             && rate(&limits, Limit::IngestRecords).is_none_or(|rate| rates.records.is_full(now_ns, rate));
         let (mut services, mut windows) = (counted.services.lock(), counted.windows.lock());
         let is_quiet = now_ns.saturating_sub(rates.used_ns) >= QUIET_NS;
-        let is_idle = is_full && is_quiet && services.is_idle(now_ns) && windows.is_idle(now_ns);
+        let is_known = !counted.storage.lock().is_idle(now_ns);
+        let is_idle = is_full && is_quiet && !is_known && services.is_idle(now_ns) && windows.is_idle(now_ns);
         if is_idle {
             services.clear(&self.remembered);
             windows.clear(&self.remembered);
@@ -124,6 +127,30 @@ impl Quotas {
             if let Some(rate) = rate(&limits, Limit::IngestRecords) {
                 rates.records.drain(others(records, own.records, sum.records), now_ns, rate);
             }
+        }
+    }
+
+    /// The tenants whose stored bytes are to be asked for: they have such a limit, sent something of late, and the last answer is
+    /// not of now. Those first whose answer is oldest, 10,000 at most.
+    #[must_use]
+    pub fn unknown_storage(&self, now_ns: i64) -> Vec<TenantName> {
+        let tenants = self.tenants.lock();
+        let due = |(tenant, counted): (&TenantName, &Arc<Counted>)| {
+            Some((counted.storage.lock().due(now_ns)?, tenant.clone()))
+        };
+        let mut due: Vec<_> = tenants.counted.iter().filter_map(due).collect();
+        drop(tenants);
+        due.sort_unstable();
+        due.truncate(MAX_ASKED);
+        due.into_iter().map(|(_, tenant)| tenant).collect()
+    }
+
+    /// Takes in how many `bytes` are stored of each of `tenants`, or at least so many where the answer is not whole, as it was when
+    /// it was asked at `asked_ns`.
+    pub fn stored(&self, tenants: &[TenantName], bytes: &[u64], is_whole: bool, asked_ns: i64) {
+        for (tenant, bytes) in tenants.iter().zip(bytes) {
+            let Some(counted) = self.tenants.lock().counted.get(tenant).cloned() else { continue };
+            counted.storage.lock().told(*bytes, is_whole, asked_ns);
         }
     }
 

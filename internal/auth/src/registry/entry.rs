@@ -17,7 +17,7 @@ use crate::{Error, Scope, Token, hex};
 
 /// The newest version that is read. An entry has the version that first knew its change, so that older programs read all that they
 /// can, and say of the first that they cannot which version it has.
-const VERSION: u32 = 2;
+const VERSION: u32 = 3;
 
 /// A token as it is kept: never its text.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
@@ -89,10 +89,12 @@ pub(crate) enum Change {
 }
 
 impl Change {
-    /// The version that first knew it.
+    /// The version that first knew it, and all limits it names.
     fn version(&self) -> u32 {
         match self {
-            Self::TenantLimited { .. } => 2,
+            Self::TenantLimited { set, unset, .. } => {
+                set.keys().chain(unset).map(|limit| limit.since()).max().unwrap_or(2)
+            }
             _ => 1,
         }
     }
@@ -113,8 +115,8 @@ pub(crate) struct Entry {
 
 /// What every version has.
 #[derive(Deserialize)]
-struct Versioned {
-    version: u32,
+pub(super) struct Versioned {
+    pub(super) version: u32,
 }
 
 impl Entry {

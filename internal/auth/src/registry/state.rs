@@ -4,12 +4,13 @@ use bytes::Bytes;
 use loglake_model::TenantName;
 use serde::{Deserialize, Serialize};
 
-use super::entry::{Change, Entry, KeptToken, hash};
+use super::entry::{Change, Entry, KeptToken, Versioned, hash};
 use crate::Error;
 use crate::limits::Overrides;
 
-/// The newest version that is read. Limits came with it; without any, the one before it is written, which older programs read.
-const VERSION: u32 = 2;
+/// The newest version that is read. Limits came with 2, and some of them later (`Limit::since`): what is written has the version
+/// that first knew all it holds, so that older programs read all that they can.
+const VERSION: u32 = 3;
 const VERSION_WITHOUT_LIMITS: u32 = 1;
 /// How long a token that ended is still listed: a checkpoint leaves it out then.
 const ENDED_KEPT_NS: i64 = 30 * 86_400 * 1_000_000_000;
@@ -110,8 +111,8 @@ impl State {
     pub(crate) fn encode(&self, now_ns: i64) -> Result<Bytes, Error> {
         let mut kept = self.clone();
         kept.forget_ended(now_ns);
-        let has_limits = kept.tenants.values().any(|tenant| !tenant.limits.is_empty());
-        kept.version = if has_limits { VERSION } else { VERSION_WITHOUT_LIMITS };
+        let limits = kept.tenants.values().flat_map(|tenant| tenant.limits.keys());
+        kept.version = limits.map(|limit| limit.since()).max().unwrap_or(VERSION_WITHOUT_LIMITS);
         let text = serde_json::to_vec(&kept).map_err(|error| Error::Registry(format!("a checkpoint: {error}")))?;
         Ok(text.into())
     }
@@ -119,10 +120,11 @@ impl State {
     /// Reads a checkpoint.
     pub(crate) fn decode(bytes: &[u8]) -> Result<Self, Error> {
         let wrong = |what: String| Error::Registry(format!("the checkpoint: {what}"));
-        let state: Self = serde_json::from_slice(bytes).map_err(|error| wrong(error.to_string()))?;
-        if !(VERSION_WITHOUT_LIMITS..=VERSION).contains(&state.version) {
-            return Err(wrong(format!("version {} is not known to this program", state.version)));
+        // First of all: another version may have other fields and limits.
+        let Versioned { version } = serde_json::from_slice(bytes).map_err(|error| wrong(error.to_string()))?;
+        if !(VERSION_WITHOUT_LIMITS..=VERSION).contains(&version) {
+            return Err(wrong(format!("version {version} is not known to this program")));
         }
-        Ok(state)
+        serde_json::from_slice(bytes).map_err(|error| wrong(error.to_string()))
     }
 }

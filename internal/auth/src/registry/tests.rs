@@ -298,7 +298,19 @@ async fn what_older_programs_read_has_their_version_and_what_is_newer_is_refused
     one.limit_tenant(&name("acme"), &set, &BTreeSet::new(), "a test").await.unwrap();
     assert_eq!(shelf.entries.lock().iter().map(version).collect::<Vec<_>>(), [Some(1), Some(2)]);
     assert_eq!(version(&one.known.read().state.encode(0).unwrap()), Some(2));
-    shelf.entries.lock().push(Bytes::from(r#"{"version":3,"number":3,"change":{"never_heard_of":{}}}"#));
+    // A limit that came later, also where it is only taken back.
+    let set = Overrides::from([(Limit::StoredBytes, 1 << 40)]);
+    one.limit_tenant(&name("acme"), &set, &BTreeSet::new(), "a test").await.unwrap();
+    assert_eq!(version(&one.known.read().state.encode(0).unwrap()), Some(3));
+    let unset = BTreeSet::from([Limit::StoredBytes]);
+    one.limit_tenant(&name("acme"), &Overrides::new(), &unset, "a test").await.unwrap();
+    assert_eq!(version(&one.known.read().state.encode(0).unwrap()), Some(2));
+    assert_eq!(shelf.entries.lock()[2..].iter().map(version).collect::<Vec<_>>(), [Some(3), Some(3)]);
+    other.refresh().await.unwrap();
+    shelf.entries.lock().push(Bytes::from(r#"{"version":4,"number":5,"change":{"never_heard_of":{}}}"#));
     let error = other.refresh().await.unwrap_err();
-    assert!(error.kind() == ErrorKind::Corrupt && error.to_string().contains("version 3 is not known"), "{error}");
+    assert!(error.kind() == ErrorKind::Corrupt && error.to_string().contains("version 4 is not known"), "{error}");
+    let newer = br#"{"version":4,"tenants":{"acme":{"created_ns":0,"limits":{"never_heard_of":1}}}}"#;
+    let error = super::state::State::decode(newer).unwrap_err();
+    assert!(error.to_string().contains("version 4 is not known"), "{error}");
 }

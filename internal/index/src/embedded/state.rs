@@ -6,6 +6,7 @@
 //! p <partition> "t"                   token of a rebuild
 //! p <partition> "s" <session>         state of a session
 //! p <partition> "c" <place>           entry of a chunk
+//! p <partition> "b" <tenant>          bytes of the objects of a tenant's chunks; not there for 0
 //! ```
 
 use std::collections::BTreeMap;
@@ -16,7 +17,11 @@ use loglake_model::{ChunkMeta, Service, TenantName, TimeRange};
 use parking_lot::Mutex;
 use serde::{Deserialize, Serialize};
 
-use crate::{Apply, Change, Error, Gap, PartitionChunks, RebuildToken, SessionChange, Snapshot, Watermark, place};
+use super::sums::Sums;
+use crate::{
+    Apply, Change, Error, Gap, PartitionChunks, RebuildToken, SessionChange, Snapshot, Watermark, place,
+    stored_by_tenant,
+};
 
 const ABOUT: &[u8] = b"about";
 /// The folder within the index's own; its number is the layout's version.
@@ -25,10 +30,10 @@ const FOLDER: &str = "v1";
 const CACHE_BYTES: u64 = 16 << 20;
 
 pub(super) struct State {
-    db: Database,
-    keys: Keyspace,
+    pub(super) db: Database,
+    pub(super) keys: Keyspace,
     /// Held by the one that changes something, between its look at the watermark and its write.
-    writer: Mutex<()>,
+    pub(super) writer: Mutex<()>,
 }
 
 /// Whose index a folder holds.
@@ -40,7 +45,7 @@ struct About {
 
 /// A partition's watermark, as stored.
 #[derive(Clone, Debug, Serialize, Deserialize)]
-struct Mark {
+pub(super) struct Mark {
     seq: u64,
     next: u64,
     /// The longest window among the chunks, in minutes: how far before a range its chunks can begin.
@@ -48,16 +53,19 @@ struct Mark {
     /// The partition's gaps.
     #[serde(default)]
     gaps: Vec<Gap>,
+    /// Whether the tenants' sums are right. A program that keeps none leaves this out of what it writes.
+    #[serde(default)]
+    pub(super) has_sums: bool,
 }
 
 impl Mark {
-    fn watermark(&self) -> Watermark {
+    pub(super) fn watermark(&self) -> Watermark {
         Watermark { seq: self.seq, next: self.next }
     }
 }
 
 /// What a write changes: each key once, `None` removes it.
-type Changes = BTreeMap<Vec<u8>, Option<Vec<u8>>>;
+pub(super) type Changes = BTreeMap<Vec<u8>, Option<Vec<u8>>>;
 
 impl std::fmt::Debug for State {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
@@ -102,7 +110,7 @@ impl State {
     }
 
     /// Writes all of `changes` or nothing; durable before it is visible.
-    fn write(&self, changes: Changes) -> Result<(), Error> {
+    pub(super) fn write(&self, changes: Changes) -> Result<(), Error> {
         let mut batch = self.db.batch().durability(Some(PersistMode::SyncAll));
         for (key, value) in changes {
             match value {
@@ -117,7 +125,7 @@ impl State {
         Ok(self.mark(&self.db.snapshot(), partition)?.map(|mark| mark.watermark()))
     }
 
-    fn mark(&self, view: &fjall::Snapshot, partition: u32) -> Result<Option<Mark>, Error> {
+    pub(super) fn mark(&self, view: &fjall::Snapshot, partition: u32) -> Result<Option<Mark>, Error> {
         let key = key(partition, b'w', &[]);
         let stored = view.get(&self.keys, &key).map_err(|error| unavailable("read", &error))?;
         stored.map(|stored| parse(&key, &stored)).transpose()
@@ -130,10 +138,10 @@ impl State {
         if mark.seq.checked_add(1) != Some(change.seq) {
             return Ok(Apply::Refused(Some(mark.watermark())));
         }
-        let mut changes = Changes::new();
+        let (mut changes, mut sums) = (Changes::new(), Sums::default());
         for chunk in &change.removes {
             let key = key(partition, b'c', &place::of(chunk)?);
-            if !view.contains_key(&self.keys, &key).map_err(|error| unavailable("read", &error))? {
+            let Some(there) = view.get(&self.keys, &key).map_err(|error| unavailable("read", &error))? else {
                 tracing::warn!(
                     partition,
                     seq = change.seq,
@@ -142,6 +150,9 @@ impl State {
                 );
                 self.write(self.all_of(&view, partition)?)?;
                 return Ok(Apply::Refused(None));
+            };
+            if !changes.contains_key(&key) {
+                sums.remove(place_of(&key), &there);
             }
             changes.insert(key, None);
         }
@@ -149,6 +160,17 @@ impl State {
         if let Some(gap) = &change.gap {
             Gap::add(&mut mark.gaps, gap.clone());
         }
+        for (place, chunk) in by_place(&change.adds)? {
+            let key = key(partition, b'c', &place);
+            // A place has one entry, whatever stood there.
+            if !changes.contains_key(&key)
+                && let Some(there) = view.get(&self.keys, &key).map_err(|error| unavailable("read", &error))?
+            {
+                sums.remove(&place, &there);
+            }
+            sums.add(chunk);
+        }
+        mark.has_sums = mark.has_sums && self.change_sums(&view, partition, &sums, &mut changes)?;
         fill(&mut changes, partition, mark, &change.adds, &change.sessions)?;
         self.write(changes)?;
         Ok(Apply::Applied)
@@ -203,7 +225,12 @@ impl State {
         }
         let mut changes = self.all_of(&view, partition)?;
         let Watermark { seq, next } = snapshot.watermark;
-        let mark = Mark { seq, next, longest_minutes: 0, gaps: snapshot.gaps.clone() };
+        let mark = Mark { seq, next, longest_minutes: 0, gaps: snapshot.gaps.clone(), has_sums: true };
+        for (tenant, bytes) in stored_by_tenant(by_place(&snapshot.live)?.into_values()) {
+            let key = key(partition, b'b', tenant.as_str().as_bytes());
+            let bytes = json(&key, &bytes)?;
+            changes.insert(key, Some(bytes));
+        }
         fill(&mut changes, partition, mark, &snapshot.live, &snapshot.sessions)?;
         self.write(changes)?;
         Ok(true)
@@ -215,7 +242,7 @@ impl State {
         let mut live = Vec::new();
         for entry in view.prefix(&self.keys, key(partition, b'c', &[])) {
             let (key, value) = entry.into_inner().map_err(|error| unavailable("read", &error))?;
-            live.push(place::decode_any(key.get(PLACE_AT..).unwrap_or_default(), &value)?);
+            live.push(place::decode_any(place_of(&key), &value)?);
         }
         let sessions = self.sessions_of(&view, partition)?;
         Ok(Some(Snapshot { watermark: mark.watermark(), live, sessions, gaps: mark.gaps }))
@@ -271,7 +298,7 @@ impl State {
             }
             for entry in view.range(&self.keys, bounds) {
                 let (key, value) = entry.into_inner().map_err(|error| unavailable("read", &error))?;
-                let chunk = place::decode(key.get(PLACE_AT..).unwrap_or_default(), &value, tenant)?;
+                let chunk = place::decode(place_of(&key), &value, tenant)?;
                 if chunk.overlaps(range) {
                     chunks.push(chunk);
                 }
@@ -328,10 +355,20 @@ fn fill(
     Ok(())
 }
 
+/// Each place once, with the chunk that is there afterwards.
+fn by_place(chunks: &[ChunkMeta]) -> Result<BTreeMap<Vec<u8>, &ChunkMeta>, Error> {
+    chunks.iter().map(|chunk| Ok((place::of(chunk)?, chunk))).collect()
+}
+
 /// Where the place begins in the key of a chunk's entry.
 const PLACE_AT: usize = 6;
 
-fn key(partition: u32, kind: u8, rest: &[u8]) -> Vec<u8> {
+/// The place in the key of a chunk's entry.
+pub(super) fn place_of(key: &[u8]) -> &[u8] {
+    key.get(PLACE_AT..).unwrap_or_default()
+}
+
+pub(super) fn key(partition: u32, kind: u8, rest: &[u8]) -> Vec<u8> {
     let mut key = Vec::with_capacity(PLACE_AT + rest.len());
     key.push(b'p');
     key.extend_from_slice(&partition.to_be_bytes());
@@ -351,19 +388,19 @@ fn is_damaged(error: &fjall::Error) -> bool {
     !matches!(error, fjall::Error::Io(_) | fjall::Error::Locked)
 }
 
-fn json<T: Serialize>(key: &[u8], value: &T) -> Result<Vec<u8>, Error> {
+pub(super) fn json<T: Serialize>(key: &[u8], value: &T) -> Result<Vec<u8>, Error> {
     serde_json::to_vec(value).map_err(|error| corrupt(key, error.to_string()))
 }
 
-fn parse<T: for<'de> Deserialize<'de>>(key: &[u8], stored: &[u8]) -> Result<T, Error> {
+pub(super) fn parse<T: for<'de> Deserialize<'de>>(key: &[u8], stored: &[u8]) -> Result<T, Error> {
     serde_json::from_slice(stored).map_err(|error| corrupt(key, error.to_string()))
 }
 
-fn corrupt(key: &[u8], reason: String) -> Error {
+pub(super) fn corrupt(key: &[u8], reason: String) -> Error {
     Error::Corrupt { key: key.escape_ascii().to_string(), reason }
 }
 
-fn unavailable(what: &str, error: &dyn std::fmt::Display) -> Error {
+pub(super) fn unavailable(what: &str, error: &dyn std::fmt::Display) -> Error {
     Error::Unavailable { what: format!("embedded index, {what}"), reason: error.to_string() }
 }
 

@@ -65,3 +65,10 @@ async fn a_store_that_cannot_be_read_is_dropped_and_rebuilt() {
     assert_eq!(index.watermark(0).await.unwrap(), None);
     begin(&index, 7).await;
 }
+
+#[tokio::test]
+async fn the_sums_of_an_older_program_are_not_believed() {
+    let dir = tempfile::tempdir().unwrap();
+    let index = open(dir.path(), "c", 0);
+    crate::conformance::forgotten_sums_are_added_up(&index, 0, async || index.state.forget_sums(0)).await;
+}

@@ -2,17 +2,22 @@
 //! script may change them together.
 //!
 //! ```text
-//! loglake:1:{<cluster>/<incarnation>/<partition>}:w          hash: seq, next, longest, chunks, sessions, gaps
+//! loglake:1:{<cluster>/<incarnation>/<partition>}:w          hash: seq, next, longest, chunks, sessions, gaps,
+//!                                                             summed, tenants
 //!                                                :c          sorted set, all scores 0: <place> 01 <entry as JSON>
 //!                                                :s          hash: session → state
 //!                                                :t          string: token of a rebuild
-//!                                                :c:<nonce>  the same as :c and :s, of a rebuild that is not visible
+//!                                                :b          hash: tenant → bytes of its chunks' objects; right only
+//!                                                             where the watermark's `summed` is its `seq`
+//!                                                :c:<nonce>  the same as :c, :s and :b, of a rebuild that is not visible
 //!                                                :s:<nonce>  yet; these alone have a time to live
+//!                                                :b:<nonce>
 //! loglake:1:{<cluster>/lease/<name>}:l                       hash with a time to live: holder, value, generation
 //!                                   :g                       string: the last generation
 //! loglake:1:{<cluster>/rate/<tenant>}:r                      hash with a time to live: b, r: what its tenant sent
 //! ```
-//! The number is the layout's version: another one sees an empty index and rebuilds it.
+//! The number is the layout's version: another one sees an empty index and rebuilds it. Programs that know nothing of `:b` work on
+//! the same version: they leave `summed` behind, and the sums are added up from the chunks when somebody asks.
 
 use std::fmt::Write;
 
@@ -25,6 +30,7 @@ pub(super) struct PartitionKeys {
     pub(super) chunks: String,
     pub(super) sessions: String,
     pub(super) token: String,
+    pub(super) sums: String,
 }
 
 impl PartitionKeys {
@@ -35,12 +41,13 @@ impl PartitionKeys {
             chunks: format!("{tag}:c"),
             sessions: format!("{tag}:s"),
             token: format!("{tag}:t"),
+            sums: format!("{tag}:b"),
         }
     }
 
-    /// All four, in the order that scripts take them.
-    pub(super) fn all(&self) -> [&str; 4] {
-        [&self.mark, &self.chunks, &self.sessions, &self.token]
+    /// All of them, in the order that scripts take them.
+    pub(super) fn all(&self) -> [&str; 5] {
+        [&self.mark, &self.chunks, &self.sessions, &self.token, &self.sums]
     }
 }
 

@@ -14,6 +14,7 @@ mod link;
 mod policy;
 mod scripts;
 mod stage;
+mod stored;
 mod sums;
 
 use std::collections::BTreeSet;
@@ -33,7 +34,7 @@ use self::scripts::Scripts;
 pub use self::sums::RedisSums;
 use crate::{
     Apply, Change, ChunkIndex, ChunkQuery, Error, Gap, Lease, PartitionChunks, RebuildToken, SessionChange, Snapshot,
-    Watermark, place,
+    Stored, StoredByTenant, Watermark, place,
 };
 
 /// Entries read at a time by a walk over a whole partition.
@@ -143,11 +144,10 @@ impl RedisIndex {
     ) -> Result<bool, Error> {
         let keys = self.keys(partition);
         let staged = stage::put(&self.link, &keys, snapshot).await?;
-        let [mark, chunks, live_sessions, held_token] = keys.all();
-        let staged_keys = [mark, chunks, live_sessions, held_token, &staged.chunks, &staged.sessions];
+        let staged_keys = [&keys.all()[..], &[&staged.chunks, &staged.sessions, &staged.sums]].concat();
         let mut call = self.scripts.rebuild.on(&staged_keys);
         call.arg(&token.0).arg(snapshot.watermark.seq).arg(snapshot.watermark.next).arg(staged.longest_minutes);
-        call.arg(staged.chunk_count).arg(staged.session_count).arg(stored_gaps(&snapshot.gaps)?);
+        call.arg(staged.chunk_count).arg(staged.session_count).arg(staged.sum_count).arg(stored_gaps(&snapshot.gaps)?);
         for seen in seen.iter().flatten() {
             call.arg(seen);
         }
@@ -303,6 +303,14 @@ impl ChunkIndex for RedisIndex {
             .map(|[session, state]| Ok(SessionChange { session: text(session)?, state: Some(text(state)?) }))
             .collect::<Result<Vec<_>, Error>>()?;
         Ok(Some((watermark, sessions)))
+    }
+
+    async fn stored_bytes(&self, tenants: &[TenantName], partitions: &[u32]) -> Result<Stored, Error> {
+        self.stored(tenants, partitions).await
+    }
+
+    async fn stored_by_tenant(&self, partition: u32) -> Result<Option<StoredByTenant>, Error> {
+        self.stored_of_all(partition).await
     }
 
     async fn older(&self, incarnation: u32) -> Result<Arc<dyn ChunkIndex>, Error> {

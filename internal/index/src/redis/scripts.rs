@@ -11,6 +11,8 @@ pub(super) struct Scripts {
     pub(super) chunks: Script,
     pub(super) dump: Script,
     pub(super) sessions: Script,
+    pub(super) stored: Script,
+    pub(super) sum_up: Script,
     pub(super) lease: Script,
     pub(super) release: Script,
 }
@@ -26,6 +28,8 @@ impl Scripts {
             chunks: on_partition(include_str!("scripts/chunks.lua")),
             dump: on_partition(include_str!("scripts/dump.lua")),
             sessions: on_partition(include_str!("scripts/sessions.lua")),
+            stored: on_partition(include_str!("scripts/stored.lua")),
+            sum_up: on_partition(include_str!("scripts/sum_up.lua")),
             lease: Script::new(include_str!("scripts/lease.lua")),
             release: Script::new(include_str!("scripts/release.lua")),
         }

@@ -2,12 +2,12 @@
 
 use std::collections::BTreeMap;
 
-use loglake_model::ChunkMeta;
+use loglake_model::TenantName;
 
 use super::answer::failed;
 use super::keys::PartitionKeys;
 use super::link::Link;
-use crate::{Error, Snapshot, place};
+use crate::{Error, Snapshot, place, stored_by_tenant};
 
 /// Entries sent at once: a piece is small beside what other clients send meanwhile.
 const PIECE: usize = 500;
@@ -19,13 +19,18 @@ const TTL_MS: u64 = 600_000;
 pub(super) struct Staged {
     pub(super) chunks: String,
     pub(super) sessions: String,
+    pub(super) sums: String,
     pub(super) chunk_count: usize,
     pub(super) session_count: usize,
+    pub(super) sum_count: usize,
     pub(super) longest_minutes: i64,
 }
 
 pub(super) async fn put(link: &Link, keys: &PartitionKeys, snapshot: &Snapshot) -> Result<Staged, Error> {
-    let members = snapshot.live.iter().map(member).collect::<Result<BTreeMap<_, _>, Error>>()?;
+    let chunks: BTreeMap<_, _> =
+        snapshot.live.iter().map(|chunk| Ok((place::of(chunk)?, chunk))).collect::<Result<_, Error>>()?;
+    // A place has one entry: what is not there is not added up either.
+    let sums = stored_by_tenant(chunks.values().copied());
     let sessions: BTreeMap<&str, &str> = snapshot
         .sessions
         .iter()
@@ -35,16 +40,18 @@ pub(super) async fn put(link: &Link, keys: &PartitionKeys, snapshot: &Snapshot) 
     let staged = Staged {
         chunks: format!("{}:{nonce}", keys.chunks),
         sessions: format!("{}:{nonce}", keys.sessions),
-        chunk_count: members.len(),
+        sums: format!("{}:{nonce}", keys.sums),
+        chunk_count: chunks.len(),
         session_count: sessions.len(),
+        sum_count: sums.len(),
         longest_minutes: snapshot.live.iter().map(place::window_minutes).max().unwrap_or(0),
     };
-    let members: Vec<_> = members.into_iter().collect();
-    for piece in members.chunks(PIECE) {
+    let chunks: Vec<_> = chunks.into_iter().collect();
+    for piece in chunks.chunks(PIECE) {
         let mut add = redis::cmd("ZADD");
         add.arg(&staged.chunks);
-        for (place, entry) in piece {
-            add.arg(0).arg([place.as_slice(), &[place::END], entry.as_slice()].concat());
+        for (place, chunk) in piece {
+            add.arg(0).arg([place.as_slice(), &[place::END], &place::encode(chunk)?].concat());
         }
         send(link, add, &staged.chunks).await?;
     }
@@ -57,11 +64,22 @@ pub(super) async fn put(link: &Link, keys: &PartitionKeys, snapshot: &Snapshot) 
         }
         send(link, set, &staged.sessions).await?;
     }
+    put_sums(link, &staged.sums, &sums).await?;
     Ok(staged)
 }
 
-fn member(chunk: &ChunkMeta) -> Result<(Vec<u8>, Vec<u8>), Error> {
-    Ok((place::of(chunk)?, place::encode(chunk)?))
+/// Puts sums aside under `key`.
+pub(super) async fn put_sums(link: &Link, key: &str, sums: &BTreeMap<TenantName, u64>) -> Result<(), Error> {
+    let sums: Vec<_> = sums.iter().collect();
+    for piece in sums.chunks(PIECE) {
+        let mut set = redis::cmd("HSET");
+        set.arg(key);
+        for (tenant, bytes) in piece {
+            set.arg(tenant.as_str()).arg(**bytes);
+        }
+        send(link, set, key).await?;
+    }
+    Ok(())
 }
 
 /// Sends a piece and its time to live in one step: a server that loses all between two pieces keeps none of them for ever.
@@ -73,8 +91,10 @@ async fn send(link: &Link, piece: redis::Cmd, key: &str) -> Result<(), Error> {
 
 /// Removes what was put aside in vain. It would go by itself.
 pub(super) async fn remove(link: &Link, staged: &Staged) {
-    let removed: Result<(), _> =
-        redis::cmd("UNLINK").arg(&staged.chunks).arg(&staged.sessions).query_async(&mut link.clone()).await;
+    let removed: Result<(), _> = redis::cmd("UNLINK")
+        .arg(&[&staged.chunks, &staged.sessions, &staged.sums])
+        .query_async(&mut link.clone())
+        .await;
     if let Err(error) = removed {
         tracing::debug!(%error, "rebuild put aside in vain stays until its time to live ends");
     }

@@ -58,6 +58,7 @@ async fn take(
     let now_ns = shared.intake.log_time.now_ns();
     let origin = shared.origins.of_request(caller.tenant(), &parts.headers, now_ns)?;
     let (tenant, quota) = (caller.tenant(), shared.quota(caller.tenant()));
+    quota.has_room(shared.clock.now_ns()).map_err(|over| shared.over(tenant, &over))?;
     let body::Decoded { bytes, held } = body::read(shared, tenant, &quota, &parts.headers, body).await?;
     let size = bytes.len() as u64;
     shared.metrics.received_bytes.with_label_values(&[PROTOCOL]).inc_by(bytes.len() as u64);

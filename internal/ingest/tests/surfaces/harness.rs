@@ -7,7 +7,7 @@ use async_trait::async_trait;
 use bytes::Bytes;
 use loglake_api::ingest::v1::{LogRecord, ingest_service_client::IngestServiceClient};
 use loglake_auth::keys::ClusterSecret;
-use loglake_auth::limits::{Limits, TenantLimits};
+use loglake_auth::limits::{AtRest, Limits, StoredBytes, StoredBytesError, TenantLimits};
 use loglake_auth::session::SessionKey;
 use loglake_auth::{Authenticator, NewToken, Scope, new_token};
 use loglake_batch::LogBatch;
@@ -128,9 +128,25 @@ impl Producer for Broker {
     }
 }
 
+/// Says how much is stored of every tenant.
+#[derive(Default)]
+pub(crate) struct Rest {
+    /// `None`: no answer comes.
+    pub(crate) says: Mutex<Option<AtRest>>,
+}
+
+#[async_trait]
+impl StoredBytes for Rest {
+    async fn of(&self, tenants: &[TenantName]) -> Result<AtRest, StoredBytesError> {
+        let said = self.says.lock().clone().ok_or_else(|| StoredBytesError("a test".to_owned()))?;
+        Ok(AtRest { bytes: vec![said.bytes[0]; tenants.len()], ..said })
+    }
+}
+
 /// A running ingestor.
 pub(crate) struct Harness {
     pub(crate) broker: Arc<Broker>,
+    pub(crate) at_rest: Arc<Rest>,
     pub(crate) clock: Arc<ManualClock>,
     pub(crate) registry: prometheus::Registry,
     pub(crate) readiness: Readiness,
@@ -158,6 +174,7 @@ impl Harness {
         });
         let clock = Arc::new(ManualClock::at(NOW_NS));
         let (registry, readiness) = (prometheus::Registry::new(), Readiness::default());
+        let at_rest = Arc::<Rest>::default();
         let parts = Parts {
             producer: Arc::clone(&broker) as Arc<dyn Producer>,
             partitions: PARTITIONS,
@@ -165,6 +182,7 @@ impl Harness {
             auth: Arc::new(auth),
             limits: TenantLimits::new(limits, None),
             counters: None,
+            stored: Some(Arc::clone(&at_rest) as Arc<dyn StoredBytes>),
             session_key: session_key(),
             registry: registry.clone(),
             ready: readiness.role("ingestor"),
@@ -174,7 +192,7 @@ impl Harness {
         let ingestor = Ingestor::bind(config, parts).await.unwrap();
         let (grpc, http, shutdown) = (ingestor.grpc_addr(), ingestor.http_addr(), CancellationToken::new());
         let running = tokio::spawn(ingestor.run(shutdown.clone()));
-        let harness = Self { broker, clock, registry, readiness, grpc, http, shutdown, running };
+        let harness = Self { broker, at_rest, clock, registry, readiness, grpc, http, shutdown, running };
         harness.wait_for(|harness| harness.readiness.waiting().is_empty()).await;
         harness
     }

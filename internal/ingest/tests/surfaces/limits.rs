@@ -2,7 +2,7 @@
 
 use loglake_api::ingest::v1::{Batch, LogRecord};
 use loglake_auth::Authenticator;
-use loglake_auth::limits::{Limit, Limits};
+use loglake_auth::limits::{AtRest, Limit, Limits};
 use loglake_ingest::{Config, metrics};
 use tonic::{Code, Request, Status};
 use tonic_types::StatusExt as _;
@@ -102,5 +102,55 @@ async fn a_request_that_may_be_sent_again_is_kept_as_a_whole_or_not_at_all() {
     assert_eq!(mixed, (1, vec!["rate_limited".to_owned()]));
     let only = batch(&harness, vec![record("new", "m")]).await.unwrap_err();
     assert_eq!(only.code(), Code::ResourceExhausted);
+    harness.stop().await;
+}
+
+#[tokio::test]
+async fn who_has_too_much_stored_is_refused_as_long_as_that_is_known() {
+    let harness = limited(Limits::none().with(Limit::StoredBytes, 1_000)).await;
+    let enforced = |harness: &Harness| harness.metric(metrics::STORAGE_ENFORCED, &[]);
+    let failures = |harness: &Harness| harness.metric(metrics::STORAGE_FAILURES_TOTAL, &[]);
+    *harness.at_rest.says.lock() = Some(AtRest { bytes: vec![1_000], lacks: None });
+    let until_refused = async || {
+        let began = std::time::Instant::now();
+        loop {
+            let said = post(&harness, None, lines(0..1)).await;
+            if said.status != 200 || began.elapsed().as_secs() > 30 {
+                break said;
+            }
+            tokio::time::sleep(std::time::Duration::from_millis(20)).await;
+        }
+    };
+    let said = until_refused().await;
+    assert_eq!(
+        (said.status, said.code(), said.headers["retry-after"].to_str().unwrap()),
+        (507, "quota_exceeded", "30")
+    );
+    assert!(said.json["error"]["limit"] == 1_000 && said.json["error"]["actual"] == 1_000, "{}", said.text);
+    // The head is enough to know: the rest need not come.
+    let said = say(harness.post("x".repeat(100)).header("content-encoding", "gzip")).await;
+    assert_eq!(said.code(), "quota_exceeded");
+    let over = batch(&harness, vec![record("s", "m")]).await.unwrap_err();
+    assert_eq!(
+        (over.code(), over.get_details_error_info().unwrap().reason.as_str()),
+        (Code::ResourceExhausted, "QUOTA_EXCEEDED")
+    );
+    assert_eq!((enforced(&harness), failures(&harness)), (1.0, 0.0));
+    assert_eq!(harness.metric(metrics::LIMITED_TOTAL, &[("limit", "stored_bytes")]), 3.0);
+
+    // Nobody answers any more: what was told holds for five minutes.
+    *harness.at_rest.says.lock() = None;
+    harness.clock.advance(299_000 * MS);
+    assert_eq!(post(&harness, None, lines(0..1)).await.status, 507);
+    harness.wait_for(|harness| failures(harness) >= 1.0).await;
+    assert_eq!(post(&harness, None, lines(0..1)).await.status, 507);
+    harness.clock.advance(1_001 * MS);
+    assert_eq!(post(&harness, None, lines(0..1)).await.status, 200);
+    harness.wait_for(|harness| enforced(harness) == 0.0).await;
+
+    // At least that much, as a part of the index is rebuilt: enough to know.
+    *harness.at_rest.says.lock() = Some(AtRest { bytes: vec![5_000], lacks: Some("a part".to_owned()) });
+    assert_eq!(until_refused().await.code(), "quota_exceeded");
+    assert_eq!(enforced(&harness), 0.0, "not all is known");
     harness.stop().await;
 }

@@ -2,6 +2,7 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
+use std::time::Duration;
 
 use axum::extract::rejection::PathRejection;
 use axum::extract::{Extension, Path, Request, State};
@@ -18,6 +19,9 @@ use super::tenants::{answer, parse, part, registry, tenant};
 use crate::Error;
 use crate::shared::Shared;
 
+/// How long the index may take to say how much is stored.
+const STORED_TIMEOUT: Duration = Duration::from_secs(10);
+
 #[derive(Serialize)]
 struct Row {
     /// 0 is unlimited.
@@ -30,16 +34,39 @@ struct Row {
 struct Shown {
     tenant_id: TenantName,
     limits: BTreeMap<Limit, Row>,
+    /// What is at rest now; null while that is not known for certain.
+    stored_bytes: Option<u64>,
 }
 
 /// What holds for `tenant`.
-fn shown(shared: &Shared, tenant: TenantName) -> Shown {
+async fn shown(shared: &Shared, tenant: TenantName) -> Shown {
     let (limits, own) = (shared.limits.of(&tenant), shared.limits.overrides(&tenant));
     let row = |limit: Limit| {
         let from = if own.contains_key(&limit) { "tenant" } else { "default" };
         (limit, Row { value: limits.get(limit), from })
     };
-    Shown { tenant_id: tenant, limits: Limit::ALL.into_iter().map(row).collect() }
+    let limits = Limit::ALL.into_iter().map(row).collect();
+    let stored_bytes = stored(shared, &tenant).await;
+    Shown { tenant_id: tenant, limits, stored_bytes }
+}
+
+/// What is at rest of `tenant`, if that can be said soon. It is told along with the rest, which must not fail with it.
+async fn stored(shared: &Shared, tenant: &TenantName) -> Option<u64> {
+    match tokio::time::timeout(STORED_TIMEOUT, shared.stored_bytes(tenant)).await {
+        Ok(Ok((bytes, 0))) => Some(bytes),
+        Ok(Ok((_, lacking))) => {
+            tracing::info!(%tenant, lacking, "stored bytes not told: the index of some partitions waits for its rebuild");
+            None
+        }
+        Ok(Err(error)) => {
+            tracing::warn!(%tenant, %error, "stored bytes not told");
+            None
+        }
+        Err(_) => {
+            tracing::warn!(%tenant, "stored bytes not told: the index does not answer");
+            None
+        }
+    }
 }
 
 pub(super) async fn show(
@@ -53,7 +80,7 @@ pub(super) async fn show(
         if !registry.tenants().iter().any(|known| known.tenant == tenant) {
             return Err(loglake_auth::Error::NoSuch("tenant").into());
         }
-        Ok(shown(&shared, tenant))
+        Ok(shown(&shared, tenant).await)
     };
     answer(StatusCode::OK, showing.await, &id.0)
 }
@@ -75,7 +102,7 @@ pub(super) async fn change(
         let tenant = tenant("tenant", &part(path)?)?;
         let (set, unset) = changes(&body)?;
         registry(&shared)?.limit_tenant(&tenant, &set, &unset, &caller.name()).await?;
-        Ok(shown(&shared, tenant))
+        Ok(shown(&shared, tenant).await)
     };
     answer(StatusCode::OK, changing.await, &id.0)
 }

@@ -157,6 +157,8 @@ fn bounds(config: &Config, values: &mut Values) {
     for (key, bytes) in [("limits.ingest_bytes", limits.ingest_bytes), ("limits.query_bytes", limits.query_bytes)] {
         rule(bytes.0 <= 1 << 53, key, "must be at most 8192TiB, 0 for no limit");
     }
+    let stored = limits.stored_bytes.0;
+    rule(stored <= 1 << 60, "limits.stored_bytes", "must be at most 1048576TiB, 0 for no limit");
     rule(config.metrics.tenants <= 10_000, "metrics.tenants", "must be at most 10000");
 }
 

@@ -404,6 +404,9 @@ settings! {
         query_bytes: Bytes = "32GiB";
         /// The longest a query may take, where that is less than `query.timeout`.
         query_time: Duration = "0s";
+        /// How many bytes of chunks a tenant may have at rest. Past it nothing more of it is taken (507, `quota_exceeded`) until its limit
+        /// is raised. Ingestors ask the index: they need `index.addr` and `store.bucket`. What is not flushed yet is not counted.
+        stored_bytes: Bytes = "0";
     }
 }
 

@@ -96,3 +96,49 @@ fn tenants_without_end_are_forgotten_or_share() {
     assert!(quotas.tenants.lock().counted.len() <= 1_100);
     assert!(quotas.untold(NOW + 3_000 * SECOND).iter().all(|taken| taken.bytes <= 1));
 }
+
+#[test]
+fn who_has_too_much_stored_is_refused_as_long_as_that_is_known() {
+    let quotas = Quotas::new(TenantLimits::new(Limits::none().with(Limit::StoredBytes, 1_000), None), NOW);
+    let (full, other) = (name("full"), name("other"));
+    let take = |tenant: &TenantName, now_ns| quotas.of(tenant, now_ns).take(1, 1, now_ns, AT_ONCE);
+    assert!(quotas.unknown_storage(NOW).is_empty(), "nobody sent anything");
+    assert!(take(&full, NOW).is_ok() && take(&other, NOW).is_ok(), "nothing is known yet");
+    let mut asked = quotas.unknown_storage(NOW);
+    asked.sort();
+    assert_eq!(asked, [full.clone(), other.clone()]);
+    quotas.stored(&asked, &[1_000, 999], true, NOW);
+    let over = take(&full, NOW).unwrap_err();
+    assert_eq!((over.limit, over.most, over.actual), (Limit::StoredBytes, 1_000, 1_000));
+    assert_eq!((over.fault().code, over.wait), (FaultCode::QuotaExceeded, Some(Duration::from_secs(30))));
+    assert!(quotas.of(&full, NOW).look(1, NOW).is_err() && quotas.of(&full, NOW).has_room(NOW).is_err());
+    assert!(take(&other, NOW).is_ok(), "nobody else is refused");
+
+    assert!(quotas.unknown_storage(NOW + 14 * SECOND).is_empty());
+    assert_eq!(quotas.unknown_storage(NOW + 15 * SECOND).len(), 2);
+    quotas.stored(std::slice::from_ref(&full), &[0], true, NOW + 15 * SECOND);
+    assert!(take(&full, NOW + 15 * SECOND).is_ok());
+    // Without an answer the last one holds for five minutes.
+    quotas.stored(std::slice::from_ref(&full), &[5_000], true, NOW + 20 * SECOND);
+    quotas.stored(std::slice::from_ref(&full), &[3], false, NOW + 25 * SECOND);
+    assert!(take(&full, NOW + 319 * SECOND).is_err());
+    assert!(take(&full, NOW + 320 * SECOND).is_ok());
+    quotas.stored(std::slice::from_ref(&full), &[3_000], false, NOW + 320 * SECOND);
+    assert!(take(&full, NOW + 320 * SECOND).is_err(), "at least that much is enough to know");
+    assert_eq!(quotas.unknown_storage(NOW + 336 * SECOND), [full], "the other is quiet");
+}
+
+#[test]
+fn a_known_sum_outlives_the_idle() {
+    let quotas = Quotas::new(TenantLimits::new(Limits::none().with(Limit::StoredBytes, 1), None), NOW);
+    let full = name("full");
+    quotas.of(&full, NOW).take(1, 1, NOW, AT_ONCE).unwrap();
+    quotas.stored(std::slice::from_ref(&full), &[1], true, NOW);
+    for (after, is_refused) in [(60, true), (400, false)] {
+        let now_ns = NOW + after * SECOND;
+        for n in 0..1_100 {
+            quotas.counted(&name(&format!("t{after}-{n}")), now_ns);
+        }
+        assert_eq!(quotas.of(&full, now_ns).has_room(now_ns).is_err(), is_refused, "after {after} s");
+    }
+}

@@ -20,8 +20,25 @@ for n = 0, removes - 1 do
   end
 end
 
+-- What becomes of the tenants' sums. They follow from what is there, not from what the entry says was there. Whatever of it
+-- cannot be read leaves the sums unknown, which is no error: they are added up later.
+local has_sums, sums = is_summed(mark), {}
+
+-- `entry` is JSON that begins at `first`: within a text a quote has a backslash before it, so this is no text.
+local function count(place, entry, first, sign)
+  local length = tonumber(string.match(entry, '"length":(%d+)', first))
+  local tenant = string.match(place, '^([^\1]*)\1')
+  if not length or not tenant then
+    has_sums = false
+    return
+  end
+  sums[tenant] = (sums[tenant] or 0) + sign * length
+end
+
 local function remove(place)
-  redis.call('ZREMRANGEBYLEX', KEYS[2], '[' .. place .. '\1', '(' .. place .. '\2')
+  local first, past = '[' .. place .. '\1', '(' .. place .. '\2'
+  for _, member in ipairs(redis.call('ZRANGEBYLEX', KEYS[2], first, past)) do count(place, member, #place + 2, -1) end
+  redis.call('ZREMRANGEBYLEX', KEYS[2], first, past)
 end
 
 -- A server without memory refuses a write that needs some only as a script's first: so let this be the first.
@@ -35,6 +52,7 @@ for _ = 1, adds do
   -- A place has one entry, whatever stood there.
   remove(ARGV[at])
   redis.call('ZADD', KEYS[2], 0, ARGV[at] .. '\1' .. ARGV[at + 1])
+  count(ARGV[at], ARGV[at + 1], 1, 1)
   at = at + 2
 end
 for _ = 1, changed do
@@ -45,6 +63,18 @@ for _ = 1, dropped do
   redis.call('HDEL', KEYS[3], ARGV[at])
   at = at + 1
 end
+
+if has_sums then
+  for tenant, bytes in pairs(sums) do
+    local sum = redis.pcall('HINCRBY', KEYS[5], tenant, string.format('%.0f', bytes))
+    if type(sum) ~= 'number' or sum < 0 then
+      has_sums = false
+    elseif sum == 0 then
+      redis.call('HDEL', KEYS[5], tenant)
+    end
+  end
+end
+if has_sums then redis.call('HSET', KEYS[1], 'summed', ARGV[2], 'tenants', redis.call('HLEN', KEYS[5])) end
 
 local longest = math.max(tonumber(mark[3]), tonumber(ARGV[4]))
 redis.call('HSET', KEYS[1], 'seq', ARGV[2], 'next', ARGV[3], 'longest', longest,
