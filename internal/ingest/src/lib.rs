@@ -23,6 +23,7 @@ mod request_id;
 mod serve;
 mod shared;
 mod sharing;
+mod windows;
 
 pub use audit::AuditWriter;
 pub use config::Config;
