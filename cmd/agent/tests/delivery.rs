@@ -4,6 +4,7 @@
 
 use std::collections::VecDeque;
 use std::net::SocketAddr;
+use std::sync::atomic::Ordering::SeqCst;
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
@@ -30,6 +31,10 @@ enum Step {
     RejectFirst,
     /// Ends the stream without keeping it, as the session is over.
     SessionOver,
+    /// Ends the stream without keeping it: there is no room, or the tenant sends too much.
+    Exhausted,
+    /// The same after it was kept.
+    KeepAndExhausted,
 }
 
 #[derive(Debug, Default)]
@@ -49,6 +54,8 @@ struct Server {
     numbers_of_session: Arc<Mutex<std::collections::HashSet<u64>>>,
     max_in_flight_bytes: u64,
     refuse: Option<tonic::Code>,
+    /// How many streams are not opened, as there is no room.
+    no_room: Arc<std::sync::atomic::AtomicUsize>,
     /// How long a session may be used, in seconds; and whether streams end when it is over.
     session_seconds: u64,
     sessions: Arc<std::sync::atomic::AtomicU64>,
@@ -63,6 +70,7 @@ impl Server {
             numbers_of_session: Arc::default(),
             max_in_flight_bytes: 0,
             refuse: None,
+            no_room: Arc::default(),
             session_seconds: 3_600,
             sessions: Arc::default(),
         }
@@ -101,6 +109,10 @@ impl IngestService for Server {
         if let Some(code) = self.refuse {
             return Err(Status::new(code, "said no"));
         }
+        let one_less = |left: usize| left.checked_sub(1);
+        if self.no_room.fetch_update(SeqCst, SeqCst, one_less).is_ok() {
+            return Err(Status::resource_exhausted("come again"));
+        }
         let text = |key: &str| request.metadata().get(key).map(|value| value.to_str().unwrap().to_owned());
         let stream_at = {
             let mut seen = self.seen.lock().unwrap();
@@ -119,7 +131,7 @@ impl IngestService for Server {
                 _ if !server.keeps_sessions => String::new(),
                 "" => {
                     server.numbers_of_session.lock().unwrap().clear();
-                    let number = server.sessions.fetch_add(1, std::sync::atomic::Ordering::SeqCst);
+                    let number = server.sessions.fetch_add(1, SeqCst);
                     format!("session {number}")
                 }
                 token => token.to_owned(),
@@ -135,8 +147,8 @@ impl IngestService for Server {
                 let mut result = BatchResult { number: batch.number, accepted: records, ..BatchResult::default() };
                 match step {
                     Step::Accept => server.keep(&batch),
-                    Step::KeepAndBreak => server.keep(&batch),
-                    Step::Break | Step::SessionOver => {}
+                    Step::KeepAndBreak | Step::KeepAndExhausted => server.keep(&batch),
+                    Step::Break | Step::SessionOver | Step::Exhausted => {}
                     Step::Retry => {
                         result.accepted = 0;
                         result.retry_reason = "the broker is away".to_owned();
@@ -156,6 +168,10 @@ impl IngestService for Server {
                 }
                 if matches!(step, Step::SessionOver) {
                     let _ = sender.send(Err(Status::failed_precondition("the session's hour is over"))).await;
+                    return;
+                }
+                if matches!(step, Step::Exhausted | Step::KeepAndExhausted) {
+                    let _ = sender.send(Err(Status::resource_exhausted("too many bytes are waiting"))).await;
                     return;
                 }
                 if matches!(step, Step::KeepAndBreak | Step::Break) {
@@ -271,7 +287,7 @@ async fn a_session_goes_on_at_the_next_server() {
     assert!(outcome.failure.is_none(), "{outcome:?}");
     assert_eq!(server.seen.lock().unwrap().messages, all(200));
     assert_eq!((tally.counts().accepted, tally.counts().doubtful), (200, 0));
-    assert_eq!(server.sessions.load(std::sync::atomic::Ordering::SeqCst), 1);
+    assert_eq!(server.sessions.load(SeqCst), 1);
 }
 
 #[tokio::test]
@@ -281,7 +297,7 @@ async fn a_session_that_is_over_is_replaced_and_doubt_is_counted() {
     let (outcome, tally) = send(server.start().await, 200, options()).await;
     assert!(outcome.failure.is_none(), "{outcome:?}");
     assert_eq!(server.seen.lock().unwrap().messages, all(200));
-    assert_eq!(server.sessions.load(std::sync::atomic::Ordering::SeqCst), 2);
+    assert_eq!(server.sessions.load(SeqCst), 2);
     assert!(tally.counts().doubtful >= 10, "what was under way may have arrived");
 }
 
@@ -297,7 +313,7 @@ async fn a_session_is_renewed_before_it_ends_with_nothing_under_way() {
     let making = async move {
         sink.begin("file").await.unwrap();
         let mut made = 0_u64;
-        while counted.load(std::sync::atomic::Ordering::SeqCst) < 3 {
+        while counted.load(SeqCst) < 3 {
             made += 1;
             let record = LogRecord { service: "s".to_owned(), message: made.to_string(), ..LogRecord::default() };
             sink.push(&record, made).await.unwrap();
@@ -321,6 +337,22 @@ async fn a_batch_that_the_server_could_not_keep_is_sent_again() {
     messages.sort_by_key(|message| message.parse::<u64>().unwrap());
     assert_eq!(messages, all(100), "each once: what was answered is not sent again");
     assert_eq!((tally.counts().accepted, tally.counts().doubtful), (100, 0));
+}
+
+#[tokio::test]
+async fn a_server_without_room_is_asked_again_and_every_record_arrives_once() {
+    let steps = [Step::Accept, Step::Exhausted, Step::KeepAndExhausted, Step::Accept, Step::Exhausted];
+    let mut server = Server::new(&steps);
+    server.keeps_sessions = true;
+    // Neither is the first stream opened, nor the second.
+    server.no_room.store(2, SeqCst);
+    let (outcome, tally) = send(server.start().await, 200, options()).await;
+    assert!(outcome.failure.is_none(), "{outcome:?}");
+    let counts = tally.counts();
+    assert_eq!((counts.accepted, counts.rejected, counts.doubtful), (200, 0, 0));
+    assert_eq!(counts.reconnects, 5, "twice for an opening, three times for a stream");
+    assert_eq!(server.seen.lock().unwrap().messages, all(200));
+    assert_eq!(server.sessions.load(SeqCst), 1, "the same session");
 }
 
 #[tokio::test]

@@ -63,6 +63,7 @@ pub(crate) fn settings(config: &Config) -> loglake_query::Config {
         timeout: of.timeout,
         page_bytes: of.page_bytes.as_usize(),
         concurrent: usize::try_from(of.concurrent).unwrap_or(usize::MAX),
+        plan_bytes: of.plan_bytes.as_usize(),
         look_ahead_bytes: of.look_ahead_bytes.as_usize(),
         footer_cache_bytes: of.footer_cache_bytes.as_usize(),
         cache_memory_bytes: of.cache_memory_bytes.as_usize(),

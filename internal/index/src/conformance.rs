@@ -23,7 +23,7 @@ pub use self::leases::*;
 pub use self::queries::*;
 pub use self::rebuilds::*;
 pub use self::sums::*;
-use crate::{Apply, Change, ChunkIndex, ChunkQuery, Gap, PartitionChunks, SessionChange, Snapshot, Watermark};
+use crate::{Apply, Change, ChunkIndex, ChunkQuery, Error, Gap, PartitionChunks, SessionChange, Snapshot, Watermark};
 
 const HOUR_NS: i64 = Window::HOUR_NS;
 /// Somewhere in 2023, at the start of an hour.
@@ -134,7 +134,7 @@ async fn ask(
     range: TimeRange,
 ) -> PartitionChunks {
     let services: Option<Vec<Service>> = services.map(|names| names.iter().map(|name| service(name)).collect());
-    let query = ChunkQuery { services: services.as_deref(), range, partitions: &[partition] };
+    let query = ChunkQuery { services: services.as_deref(), range, partitions: &[partition], most: usize::MAX };
     let mut answer = index.chunks(&tenant(name), &query).await.unwrap();
     assert_eq!(answer.len(), 1);
     answer.remove(0)

@@ -106,9 +106,16 @@ impl ChunkIndex for EmbeddedIndex {
     async fn chunks(&self, tenant: &TenantId, query: &ChunkQuery<'_>) -> Result<Vec<PartitionChunks>, Error> {
         let tenant = tenant.name().clone();
         let services = query.services.map(<[_]>::to_vec);
-        let (range, partitions) = (query.range, query.partitions.to_vec());
+        let (range, partitions, most) = (query.range, query.partitions.to_vec(), query.most);
         self.blocking(move |state| {
-            partitions.iter().map(|partition| state.chunks(*partition, &tenant, services.as_deref(), range)).collect()
+            let mut room = most;
+            let answers = partitions.iter().map(|partition| {
+                let answer = state.chunks(*partition, &tenant, services.as_deref(), range, room);
+                let answer = answer?.ok_or(Error::TooMany { most })?;
+                room -= answer.chunks.len();
+                Ok(answer)
+            });
+            answers.collect()
         })
         .await
     }

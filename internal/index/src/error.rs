@@ -19,6 +19,12 @@ pub enum Error {
         /// What is wrong.
         reason: String,
     },
+    /// There are more chunks than was asked for at most.
+    #[error("the index has more than {most} chunks there")]
+    TooMany {
+        /// What was asked for.
+        most: usize,
+    },
     /// The server's settings would lose entries.
     #[error("this index cannot be used: {0}")]
     Unfit(String),
@@ -31,6 +37,7 @@ impl Error {
         match self {
             Self::Unavailable { .. } => ErrorKind::Unavailable,
             Self::Corrupt { .. } => ErrorKind::Corrupt,
+            Self::TooMany { .. } => ErrorKind::TooLarge,
             Self::Unfit(_) => ErrorKind::Invalid,
         }
     }

@@ -115,6 +115,9 @@ pub struct ChunkQuery<'a> {
     pub range: TimeRange,
     /// Only these partitions.
     pub partitions: &'a [u32],
+    /// The most chunks that the caller has room for, over all partitions; where there are more the answer is `TooMany`. What is near
+    /// the range may count, too.
+    pub most: usize,
 }
 
 /// A partition's part of an answer.
@@ -234,7 +237,8 @@ pub trait ChunkIndex: Send + Sync {
     /// each read in one step with its watermark.
     ///
     /// # Errors
-    /// `Unavailable`; `Corrupt` when an entry cannot be read.
+    /// `Unavailable`; `Corrupt` when an entry cannot be read; `TooMany` (`TooLarge`) when there are more chunks than `query.most`: no
+    /// more than about as many were read to know it.
     async fn chunks(&self, tenant: &TenantId, query: &ChunkQuery<'_>) -> Result<Vec<PartitionChunks>, Error>;
 
     /// The states of all sessions of `partition` with the watermark they belong to; `None` when there is no watermark.

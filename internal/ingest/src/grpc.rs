@@ -11,6 +11,7 @@ use axum::body::Body;
 use axum::extract::{Request, State};
 use axum::middleware::{Next, from_fn, from_fn_with_state};
 use axum::response::Response;
+use http_body_util::BodyExt as _;
 use loglake_api::ingest::raw::ingest_service_server::IngestServiceServer;
 use loglake_auth::{Access, Asked, Surface, access};
 use loglake_model::Peer;
@@ -23,7 +24,7 @@ use self::service::Service;
 use self::unfinished::Unfinished;
 use crate::Error;
 use crate::request_id::{RequestId, attach};
-use crate::shared::{Shared, unwelcome};
+use crate::shared::{Shared, at_work, too_many_strangers, unwelcome, while_at_work};
 
 /// The protocol's name in metrics.
 const PROTOCOL: &str = "grpc";
@@ -77,16 +78,36 @@ async fn authorize(State(shared): State<Arc<Shared>>, mut request: Request, next
     let (headers, peer) = (request.headers(), request.extensions().get::<Peer>());
     let call = (request.method().as_str(), request.uri().path());
     let asked = Asked { headers, peer, access, call, request_id: request_id(request.extensions()) };
-    match shared.auth.authorize(&asked, shared.clock.now_ns()) {
-        Ok(Some(caller)) => drop(request.extensions_mut().insert(caller)),
-        Ok(None) => {}
+    let work = match shared.auth.authorize(&asked, shared.clock.now_ns()) {
+        Ok(caller) => match at_work(&mut request, caller) {
+            Ok(work) => work,
+            Err(refusal) => {
+                shared.count(PROTOCOL, Some(refusal.kind), None);
+                return refusal.to_grpc(request_id(request.extensions())).into_http();
+            }
+        },
         Err(error) => {
             shared.count(PROTOCOL, Some(error.kind()), None);
             return unwelcome(&error).to_grpc(request_id(request.extensions())).into_http();
         }
-    }
+    };
     let id = request_id(request.extensions()).to_owned();
-    next.run(request.map(|body| Body::new(Unfinished::new(body, &shared.unfinished, &id)))).await
+    // Streams cost memory, and nobody stands for those of strangers.
+    let stranger = match work {
+        Some(_) => None,
+        None => match Arc::clone(&shared.strangers).try_acquire_owned() {
+            Ok(permit) => Some(permit),
+            Err(_) => return too_many_strangers().to_grpc(&id).into_http(),
+        },
+    };
+    let request = request.map(|body| Body::new(Unfinished::new(body, &shared.unfinished, &id)));
+    let answer = while_at_work(next.run(request).await, work);
+    answer.map(|body| {
+        Body::new(body.map_frame(move |frame| {
+            let _going_on = &stranger;
+            frame
+        }))
+    })
 }
 
 /// The id of the request with these `extensions`.

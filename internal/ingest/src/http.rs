@@ -20,7 +20,7 @@ use loglake_auth::{Asked, Surface, access, allowed};
 use loglake_model::{ErrorKind, Peer};
 
 use crate::request_id::{RequestId, attach};
-use crate::shared::{Shared, going_down, unwelcome};
+use crate::shared::{Shared, at_work, going_down, unwelcome, while_at_work};
 
 /// The protocol's name in metrics.
 const PROTOCOL: &str = "http";
@@ -46,15 +46,22 @@ async fn authorize(State(shared): State<Arc<Shared>>, mut request: Request, next
     let id = request.extensions().get::<RequestId>().map_or("", |id| id.0.as_str());
     let (headers, peer) = (request.headers(), request.extensions().get::<Peer>());
     let call = (request.method().as_str(), request.uri().path());
-    match shared.auth.authorize(&Asked { headers, peer, access, call, request_id: id }, shared.clock.now_ns()) {
-        Ok(Some(caller)) => drop(request.extensions_mut().insert(caller)),
-        Ok(None) => {}
-        Err(error) => {
-            shared.count(PROTOCOL, Some(error.kind()), Some(began));
-            return unwelcome(&error).to_http(id).map(Body::from);
-        }
-    }
-    next.run(request).await
+    let work =
+        match shared.auth.authorize(&Asked { headers, peer, access, call, request_id: id }, shared.clock.now_ns()) {
+            Ok(caller) => match at_work(&mut request, caller) {
+                Ok(work) => work,
+                Err(refusal) => {
+                    shared.count(PROTOCOL, Some(refusal.kind), Some(began));
+                    let id = request.extensions().get::<RequestId>().map_or("", |id| id.0.as_str());
+                    return refusal.to_http(id).map(Body::from);
+                }
+            },
+            Err(error) => {
+                shared.count(PROTOCOL, Some(error.kind()), Some(began));
+                return unwelcome(&error).to_http(id).map(Body::from);
+            }
+        };
+    while_at_work(next.run(request).await, work)
 }
 
 async fn ready(State(shared): State<Arc<Shared>>, Extension(RequestId(id)): Extension<RequestId>) -> Response {

@@ -22,6 +22,8 @@ use crate::serve::{Listener, Protocol};
 use crate::shared::Shared;
 use crate::{Config, Error, grpc, http, sharing, storage};
 
+/// Calls over gRPC that need no credential, health and reflection, which go on at a time.
+const MAX_STRANGERS: usize = 256;
 /// How many bodies are decompressed at a time. Each may grow to `max_decoded_bytes` before its size is known.
 const MAX_INFLATING: usize = 2;
 
@@ -184,6 +186,7 @@ fn share(config: Config, parts: Parts) -> Result<Shared, Error> {
         budget: Budget::new(config.in_flight_bytes, Some(metrics.in_flight_bytes.clone())),
         waiting: Budget::new(config.in_flight_bytes, None),
         unfinished: Budget::new(config.in_flight_bytes, None),
+        strangers: Arc::new(Semaphore::new(MAX_STRANGERS)),
         inflating: Arc::new(Semaphore::new(MAX_INFLATING)),
         draining: CancellationToken::new(),
         config,

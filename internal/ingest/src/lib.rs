@@ -24,6 +24,7 @@ mod serve;
 mod shared;
 mod sharing;
 mod storage;
+mod windows;
 
 pub use audit::AuditWriter;
 pub use config::Config;

@@ -128,7 +128,7 @@ impl Metrics {
             in_flight_bytes: IntGauge::new(IN_FLIGHT_BYTES, "Bytes of requests that wait for the broker")?,
             connections: IntGaugeVec::new(Opts::new(CONNECTIONS, "Open connections"), &["listener"])?,
             displaced_connections: IntCounterVec::new(
-                Opts::new(DISPLACED_CONNECTIONS_TOTAL, "Idle connections closed because their place was needed"),
+                Opts::new(DISPLACED_CONNECTIONS_TOTAL, "Connections closed because their place was needed"),
                 &["listener"],
             )?,
             tenants: Arc::new(TenantLabels::new(tenants)),

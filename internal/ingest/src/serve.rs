@@ -1,6 +1,5 @@
 //! Serves connections, within limits, until told to stop; then lets what has begun come to its end.
 
-use std::convert::Infallible;
 use std::time::Duration;
 
 use axum::Router;
@@ -8,7 +7,7 @@ use axum::body::Body;
 use hyper::body::Incoming;
 use hyper::server::conn::{http1, http2};
 use hyper_util::rt::{TokioExecutor, TokioIo, TokioTimer};
-use loglake_transport::{Acceptor, Connection, Entrance, Places, Prefaced, Working, attend};
+use loglake_transport::{Acceptor, Connection, Entrance, Places, Prefaced, attend};
 use prometheus::IntGauge;
 use tokio::net::TcpListener;
 use tokio_util::sync::CancellationToken;
@@ -16,16 +15,14 @@ use tokio_util::task::TaskTracker;
 use tower::ServiceExt as _;
 use tracing::{debug, warn};
 
+use crate::windows::Windows;
+
 /// How long a connection may take for its first bytes, and for the head of a request; also how long it may idle between
 /// two HTTP/1 requests.
 const HEAD_TIMEOUT: Duration = Duration::from_secs(30);
 /// How often a silent HTTP/2 client is asked whether it is still there, and how long it may take to say so.
 const PING_INTERVAL: Duration = Duration::from_secs(30);
 const PING_TIMEOUT: Duration = Duration::from_secs(20);
-/// Large windows and frames: a batch in few round trips and few copies.
-const STREAM_WINDOW_BYTES: u32 = 4 << 20;
-const CONNECTION_WINDOW_BYTES: u32 = 16 << 20;
-const FRAME_BYTES: u32 = 1 << 20;
 const MAX_STREAMS: u32 = 128;
 const MAX_HEAD_BYTES: usize = 64 << 10;
 const MAX_HEADERS: usize = 100;
@@ -52,15 +49,15 @@ impl Listener {
     pub(crate) async fn run(self, shutdown: CancellationToken, grace: Duration) {
         let Self { socket, tls, router, protocol, places, connections } = self;
         let (tasks, cut) = (TaskTracker::new(), CancellationToken::new());
-        let (cutting, stopping) = (cut.clone(), shutdown.clone());
+        let (cutting, stopping, windows) = (cut.clone(), shutdown.clone(), Windows::new());
         let serve = move |connection| {
-            let (router, connections) = (router.clone(), connections.clone());
+            let (router, connections, windows) = (router.clone(), connections.clone(), windows.clone());
             let (shutdown, cut) = (stopping.clone(), cutting.clone());
             async move {
                 connections.inc();
                 tokio::select! {
                     () = cut.cancelled() => {}
-                    () = serve(connection, router, protocol, &shutdown) => {}
+                    () = serve(connection, router, protocol, &windows, &shutdown) => {}
                 }
                 connections.dec();
             }
@@ -75,16 +72,22 @@ impl Listener {
     }
 }
 
-async fn serve(connection: Connection, router: Router, protocol: Protocol, shutdown: &CancellationToken) {
+async fn serve(
+    connection: Connection,
+    router: Router,
+    protocol: Protocol,
+    windows: &Windows,
+    shutdown: &CancellationToken,
+) {
     let Connection { stream, peer, place } = connection;
     let worker = place.worker();
     let service = hyper::service::service_fn(move |mut request: hyper::Request<Incoming>| {
-        let work = worker.work();
+        // Whoever lets it in says for whom the connection is at work; for strangers it is not.
+        request.extensions_mut().insert(worker.clone());
         if let Some(peer) = &peer {
             request.extensions_mut().insert(peer.clone());
         }
-        let answering = router.clone().oneshot(request.map(Body::new));
-        async move { Ok::<_, Infallible>(answering.await?.map(|body| Working::new(body, work))) }
+        router.clone().oneshot(request.map(Body::new))
     });
     let ended = match protocol {
         Protocol::Http1 => {
@@ -105,11 +108,13 @@ async fn serve(connection: Connection, router: Router, protocol: Protocol, shutd
                 debug!("connection without an http/2 preface closed");
                 return;
             };
+            // Only one that speaks takes of what there is.
+            let window = windows.open();
             let mut builder = http2::Builder::new(TokioExecutor::new());
             builder.timer(TokioTimer::new()).keep_alive_interval(PING_INTERVAL).keep_alive_timeout(PING_TIMEOUT);
-            builder.initial_stream_window_size(STREAM_WINDOW_BYTES);
-            builder.initial_connection_window_size(CONNECTION_WINDOW_BYTES);
-            builder.max_frame_size(FRAME_BYTES).max_concurrent_streams(MAX_STREAMS);
+            builder.initial_stream_window_size(window.stream_bytes());
+            builder.initial_connection_window_size(window.connection_bytes());
+            builder.max_frame_size(window.frame_bytes()).max_concurrent_streams(MAX_STREAMS);
             builder.max_header_list_size(MAX_HEAD_BYTES as u32);
             let connection = builder.serve_connection(TokioIo::new(stream), service);
             attend(connection, http2::Connection::graceful_shutdown, &place, shutdown).await

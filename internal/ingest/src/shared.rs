@@ -1,10 +1,14 @@
 use std::sync::Arc;
 use std::time::Instant;
 
+use axum::body::Body;
+use axum::extract::Request;
+use axum::response::Response;
 use loglake_api::{Refusal, status};
-use loglake_auth::Authenticator;
 use loglake_auth::limits::{Over, Quota, Quotas};
+use loglake_auth::{Authenticator, Caller};
 use loglake_model::{Clock, ErrorKind, Fault, TenantName};
+use loglake_transport::{Crowded, Work, Worker, Working};
 use tokio::sync::Semaphore;
 use tokio_util::sync::CancellationToken;
 
@@ -30,6 +34,8 @@ pub(crate) struct Shared {
     pub(crate) waiting: Budget,
     /// Bytes of gRPC messages that have not come to their end.
     pub(crate) unfinished: Budget,
+    /// Calls that need no credential, going on at the moment over gRPC.
+    pub(crate) strangers: Arc<Semaphore>,
     /// Who may decompress a body at the moment: until it is done nobody knows how large it will be.
     pub(crate) inflating: Arc<Semaphore>,
     /// Cancelled when the order to stop came.
@@ -71,6 +77,37 @@ pub(crate) fn refusal_of(over: &Over) -> Refusal {
 pub(crate) fn unwelcome(error: &loglake_auth::Error) -> Refusal {
     let kind = error.kind();
     Refusal::of(kind, Fault::new(status::code(kind), error.field(), error.to_string()))
+}
+
+/// Tells the rest of the way who `caller` is, and the connection that it is at work for it. For calls that need no credential it is
+/// not: strangers must not keep places.
+///
+/// # Errors
+/// `Exhausted` when its tenant has too many connections at work already.
+pub(crate) fn at_work(request: &mut Request, caller: Option<Caller>) -> Result<Option<Work>, Refusal> {
+    let Some(caller) = caller else { return Ok(None) };
+    let extensions = request.extensions_mut();
+    let work = extensions.get::<Worker>().map(|worker| worker.work_for(caller.tenant().as_str()));
+    extensions.insert(caller);
+    work.transpose().map_err(|Crowded| {
+        Refusal::new(
+            ErrorKind::Exhausted,
+            "the tenant has most of the connections at work here: use fewer, or come again",
+        )
+    })
+}
+
+/// Keeps `work` until the answer was taken or given up.
+pub(crate) fn while_at_work(answer: Response, work: Option<Work>) -> Response {
+    match work {
+        Some(work) => answer.map(|body| Body::new(Working::new(body, work))),
+        None => answer,
+    }
+}
+
+/// The refusal when too many calls of strangers go on already.
+pub(crate) fn too_many_strangers() -> Refusal {
+    Refusal::new(ErrorKind::Exhausted, "too many calls without a credential go on at the moment: try again")
 }
 
 /// The refusal when too much is in flight already.

@@ -87,6 +87,7 @@ async fn router(folder: &std::path::Path, chunks: usize) -> axum::Router {
         timeout: Duration::from_secs(20),
         page_bytes: 16 << 20,
         concurrent: 8,
+        plan_bytes: 256 << 20,
         look_ahead_bytes: 8 << 20,
         footer_cache_bytes: 64 << 20,
         cache_memory_bytes: 0,

@@ -113,6 +113,7 @@ async fn count(
             chunks.add(&tail.tally)?;
         }
         let ended = chunks.count(plan.chunks).await?;
+        drop(plan.room);
         shared.metrics.stage("scan", scanning.elapsed());
         match ended {
             Ended::Counted { tally, missing, stats } => return Ok((tally, missing, stats)),

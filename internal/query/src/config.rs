@@ -22,6 +22,9 @@ pub struct Config {
     pub page_bytes: usize,
     /// How many queries run at once; others wait for their turn, within their time.
     pub concurrent: usize,
+    /// How much memory large plans may take, in bytes, two at a time; each other query that runs may have a thirty-second of it. Past
+    /// it queries wait, or are refused.
+    pub plan_bytes: usize,
     /// How many bytes a query reads ahead of what it has merged.
     pub look_ahead_bytes: usize,
     /// How many bytes of chunk footers stay in memory.

@@ -33,6 +33,7 @@ mod plan;
 mod query;
 mod replay;
 mod request;
+mod room;
 mod run;
 mod service;
 mod services;
@@ -43,6 +44,7 @@ mod surroundings;
 mod tail_ask;
 mod tail_client;
 mod turns;
+mod unsent;
 
 #[cfg(test)]
 mod tests;

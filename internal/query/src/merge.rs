@@ -17,6 +17,7 @@ use crate::missing::Missing;
 use crate::order::{Position, Rank};
 use crate::page::Page;
 use crate::plan::Plan;
+use crate::room::Large;
 use crate::run::Run;
 use crate::stats::Stats;
 
@@ -105,6 +106,8 @@ pub(crate) struct Merge {
     read: HashSet<String>,
     damaged: HashSet<String>,
     merged: Merged,
+    /// What the chunks take.
+    _room: Option<Large>,
 }
 
 impl Merge {
@@ -130,6 +133,7 @@ impl Merge {
             read: HashSet::new(),
             damaged: HashSet::new(),
             merged,
+            _room: plan.room,
         };
         merge.merged.stats.bytes_read += plan.replayed_bytes;
         let opener = Arc::clone(&merge.opener);

@@ -75,7 +75,7 @@ impl Metrics {
             running: gauge("loglake_query_running", "Queries that run now.")?,
             displaced_connections: counter(
                 "loglake_query_displaced_connections_total",
-                "Idle connections closed because their place was needed.",
+                "Connections closed because their place was needed.",
             )?,
             rows: counter("loglake_query_rows_total", "Rows answered.")?,
             scanned: counter("loglake_query_scanned_records_total", "Records in what was searched.")?,

@@ -21,6 +21,7 @@ use crate::missing::{GONE, Missing, NO_INDEX, TOO_MUCH, UNREADABLE};
 use crate::older::Older;
 use crate::owners::{self, Verdict};
 use crate::replay::{self, Outcome, replay};
+use crate::room::Large;
 use crate::shared::Shared;
 use crate::tail_ask::{TailAsk, TailPart};
 
@@ -38,6 +39,8 @@ pub(crate) struct Plan {
     pub(crate) missing: Vec<Missing>,
     /// Bytes read from the broker.
     pub(crate) replayed_bytes: u64,
+    /// The room that it takes, where it is large: to be kept as long as the chunks are.
+    pub(crate) room: Option<Large>,
 }
 
 impl Plan {
@@ -78,12 +81,36 @@ struct Unflushed {
 /// Plans the answer to `ask` over `services` (`None`: all).
 ///
 /// # Errors
-/// `Unavailable` when broker or index do not answer. Time is the caller's: it drops this when the deadline is over.
+/// `Unavailable` when broker or index do not answer; `TooCostly` when there are more chunks than there may be, `Exhausted` when others
+/// hold the room for so many. Time is the caller's: it drops this when the deadline is over.
 pub(crate) async fn plan(
     shared: &Arc<Shared>,
     services: Option<&[Service]>,
     ask: &TailAsk,
     deadline: Instant,
+) -> Result<Plan, Error> {
+    match plan_within(shared, services, ask, deadline, shared.room.small_rows()).await {
+        Err(error) if has_too_many(&error) => {}
+        done => return done,
+    }
+    let room = shared.room.large(ask.tenant().name(), deadline).await?;
+    match plan_within(shared, services, ask, deadline, shared.room.large_rows()).await {
+        Err(error) if has_too_many(&error) => Err(shared.room.too_many()),
+        planned => planned.map(|plan| Plan { room: Some(room), ..plan }),
+    }
+}
+
+fn has_too_many(error: &Error) -> bool {
+    matches!(error, Error::Index(error) if matches!(**error, loglake_index::Error::TooMany { .. }))
+}
+
+/// The same with at most so many chunks; the index's own error when there are more.
+async fn plan_within(
+    shared: &Arc<Shared>,
+    services: Option<&[Service]>,
+    ask: &TailAsk,
+    deadline: Instant,
+    rows: usize,
 ) -> Result<Plan, Error> {
     let began = Instant::now();
     // The last fifth is for reading what is there.
@@ -99,7 +126,8 @@ pub(crate) async fn plan(
     let mut plan = Plan::default();
     while !open.is_empty() {
         let asked: Vec<u32> = open.keys().copied().collect();
-        let query = ChunkQuery { services, range: ask.range(), partitions: &asked };
+        let most = rows.saturating_sub(plan.chunks.len());
+        let query = ChunkQuery { services, range: ask.range(), partitions: &asked, most };
         let answers = shared.index.chunks(ask.tenant(), &query).await?;
         if !answers.iter().map(|answer| answer.partition).eq(asked) {
             return Err(Error::Internal("the index answered for other partitions than asked".to_owned()));
@@ -134,7 +162,7 @@ pub(crate) async fn plan(
         }
     }
     for older in &shared.older {
-        add_older(older, services, ask, patience, &mut plan).await?;
+        add_older(older, services, ask, patience, rows, &mut plan).await?;
     }
     Ok(plan)
 }
@@ -145,12 +173,14 @@ async fn add_older(
     services: Option<&[Service]>,
     ask: &TailAsk,
     patience: Instant,
+    rows: usize,
     plan: &mut Plan,
 ) -> Result<(), Error> {
     let incarnation = older.incarnation;
     let mut open = older.partitions.clone();
     loop {
-        let query = ChunkQuery { services, range: ask.range(), partitions: &open };
+        let most = rows.saturating_sub(plan.chunks.len());
+        let query = ChunkQuery { services, range: ask.range(), partitions: &open, most };
         for answer in older.index.chunks(ask.tenant(), &query).await? {
             let partition = answer.partition;
             if answer.watermark.is_none() {

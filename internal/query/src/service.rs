@@ -17,10 +17,12 @@ use crate::heads::HeadReader;
 use crate::http;
 use crate::metrics::Metrics;
 use crate::older::Older;
+use crate::room::Room;
 use crate::shared::Shared;
 use crate::surroundings::Surroundings;
 use crate::tail_client::TailClient;
 use crate::turns::Turns;
+use crate::unsent::Unsent;
 use crate::{Config, Error, Parts};
 
 /// How often it is tried whether broker and index answer, until they do.
@@ -38,6 +40,8 @@ pub struct QueryService {
 
 /// Connections at once. For more, the one that has been idle for longest is closed; where none is idle they wait.
 const MAX_CONNECTIONS: usize = 1_024;
+/// Bodies of questions, of up to a MiB, that are read at a time; short ones always are.
+const MAX_LONG_BODIES: usize = 64;
 
 impl std::fmt::Debug for QueryService {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
@@ -105,6 +109,10 @@ impl QueryService {
             blocks: Blocks::new(config.cache_memory_bytes, disk, Arc::clone(&parts.store), metrics.clone()),
             limits: parts.limits,
             tenant_turns: Turns::default(),
+            unsent: Unsent::default(),
+            bodies: Semaphore::new(MAX_LONG_BODIES),
+            tenant_bodies: Turns::default(),
+            room: Room::new(config.plan_bytes),
             turns: Semaphore::new(config.concurrent.clamp(1, Semaphore::MAX_PERMITS)),
             is_single_threaded,
             cpu: Arc::new(Semaphore::new(cores)),
@@ -150,7 +158,11 @@ impl QueryService {
             shutdown.cancelled().await;
             ready.set(false);
         };
-        tokio::join!(serving, becoming);
+        tokio::select! {
+            _ = async { tokio::join!(serving, becoming) } => {}
+            // It never ends.
+            () = shared.unsent.sweep() => {}
+        }
         Ok(())
     }
 }

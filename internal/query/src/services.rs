@@ -62,7 +62,7 @@ pub(crate) async fn services(
         let ask = TailAsk::Services { tenant: tenant.clone(), range };
         for attempt in 1..=MAX_PLANS {
             let plan = plan(shared, None, &ask, deadline).await?;
-            let mut missing = plan.missing;
+            let (_room, mut missing) = (plan.room, plan.missing);
             let mut totals = BTreeMap::<String, Count>::new();
             for (service, count) in plan.tails.into_iter().flat_map(|tail| tail.services) {
                 totals.entry(service).or_insert(Count::NONE).add(count);

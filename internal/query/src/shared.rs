@@ -16,8 +16,10 @@ use crate::footers::Footers;
 use crate::heads::HeadReader;
 use crate::metrics::Metrics;
 use crate::older::Older;
+use crate::room::Room;
 use crate::tail_client::TailClient;
 use crate::turns::Turns;
+use crate::unsent::Unsent;
 use crate::{Config, Error};
 
 /// What all queries share.
@@ -45,6 +47,13 @@ pub(crate) struct Shared {
     pub(crate) limits: TenantLimits,
     /// Queries of a tenant that run at once.
     pub(crate) tenant_turns: Turns,
+    /// Memory for the plans of queries.
+    pub(crate) room: Room,
+    /// Answers that were not taken yet.
+    pub(crate) unsent: Unsent,
+    /// Long bodies that are being read, of all and of a tenant.
+    pub(crate) bodies: Semaphore,
+    pub(crate) tenant_bodies: Turns,
     /// Queries that run at once.
     pub(crate) turns: Semaphore,
     /// See [`crate::Surroundings`].

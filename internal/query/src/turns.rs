@@ -70,8 +70,13 @@ impl Turns {
 
     /// Waits for a turn of `tenant`, of which `most` may run at a time, however long that is: for pieces of work that are short.
     pub(crate) async fn wait(&self, tenant: &TenantName, most: usize) -> Result<Turn, AcquireError> {
+        self.wait_for(tenant, most, 1).await
+    }
+
+    /// The same for `count` of `most` at once.
+    pub(crate) async fn wait_for(&self, tenant: &TenantName, most: usize, count: u32) -> Result<Turn, AcquireError> {
         let shares = self.shares(tenant, most.clamp(1, Semaphore::MAX_PERMITS));
-        let permit = Arc::clone(&shares.free).acquire_owned().await?;
+        let permit = Arc::clone(&shares.free).acquire_many_owned(count).await?;
         Ok(Turn { _permit: permit, _shares: shares })
     }
 

@@ -23,7 +23,7 @@ pub use entrance::{Connection, Entrance};
 pub use error::Error;
 pub use files::Files;
 pub use listen::listen;
-pub use places::{Place, Places, Work, Worker};
+pub use places::{Crowded, Place, Places, Work, Worker};
 pub use prefaced::Prefaced;
 pub use stream::Stream;
 pub use tls::{Acceptor, Reloaded, Speaks, Tls};

@@ -1,4 +1,4 @@
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, HashMap};
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -14,15 +14,23 @@ const NEXT: Duration = Duration::from_millis(50);
 const LINGER: Duration = Duration::from_secs(5);
 /// How long one that is older still gets to say good-bye.
 const FAREWELL: Duration = Duration::from_millis(100);
+/// How long one at work has for the same, whose owner has more than half of the places.
+const SHORT_FAREWELL: Duration = Duration::from_millis(20);
+/// Which part of the places is kept from those that have half of them.
+const RESERVE: usize = 16;
 
 /// As many connections as are served at a time. When all places are taken, the connection that has been idle for longest (no
 /// request in progress) gives way to a new one; where none is idle, the new one waits. Clones share the places.
+///
+/// A sixteenth of the places is kept free of the work of whoever has half of them or more: it gets no more, and where others begin to
+/// work there, its oldest connection ends.
 #[derive(Clone, Debug)]
 pub struct Places(Arc<All>);
 
 #[derive(Debug)]
 struct All {
     free: Arc<Semaphore>,
+    most: usize,
     state: Mutex<State>,
     /// Told when a connection becomes idle.
     one_idle: Notify,
@@ -33,17 +41,59 @@ struct All {
 #[derive(Debug, Default)]
 struct State {
     /// Those that are idle and were not asked to go yet, the longest first.
-    idle: BTreeMap<u64, CancellationToken>,
-    /// Numbers the moments at which one became idle.
+    idle: BTreeMap<u64, Asked>,
+    /// Those at work that were not, by whom they work for, the oldest first.
+    busy: HashMap<Arc<str>, BTreeMap<u64, Asked>>,
+    /// Numbers the moments at which one became idle, or began to work.
     next: u64,
 }
 
+/// What a connection is told.
+#[derive(Clone, Debug, Default)]
+struct Asked {
+    /// Its place is needed.
+    needed: CancellationToken,
+    /// Also while it is at work.
+    at_once: CancellationToken,
+}
+
 impl State {
-    fn enter(&mut self, needed: &CancellationToken) -> u64 {
+    fn enter(&mut self, asked: &Asked) -> u64 {
         let number = self.next;
         self.next += 1;
-        self.idle.insert(number, needed.clone());
+        self.idle.insert(number, asked.clone());
         number
+    }
+
+    fn begin(&mut self, owner: &str, asked: &Asked) -> Busy {
+        let number = self.next;
+        self.next += 1;
+        let owner = self.busy.get_key_value(owner).map_or_else(|| Arc::from(owner), |(known, _)| Arc::clone(known));
+        self.busy.entry(Arc::clone(&owner)).or_default().insert(number, asked.clone());
+        Busy { owner, number }
+    }
+
+    fn end(&mut self, busy: &Busy) {
+        let Some(all) = self.busy.get_mut(&busy.owner) else { return };
+        all.remove(&busy.number);
+        if all.is_empty() {
+            self.busy.remove(&busy.owner);
+        }
+    }
+
+    /// Makes room for one more at work for `owner` among `most`, where it is scarce; says which connection is to go for it.
+    fn admit(&mut self, owner: &str, most: usize) -> Result<Option<Asked>, Crowded> {
+        let (reserve, half) = (most / RESERVE, most / 2);
+        let at_work: usize = self.busy.values().map(BTreeMap::len).sum();
+        if reserve == 0 || at_work + reserve < most {
+            return Ok(None);
+        }
+        if self.busy.get(owner).is_some_and(|all| all.len() >= half) {
+            return Err(Crowded);
+        }
+        let largest = self.busy.values_mut().max_by_key(|all| all.len()).filter(|all| all.len() > half);
+        let oldest = largest.and_then(BTreeMap::pop_first).map(|(_, asked)| asked);
+        Ok(oldest.inspect(|asked| asked.at_once.cancel()))
     }
 }
 
@@ -51,8 +101,9 @@ impl Places {
     /// So many places, at least one; `displaced` counts the connections that were asked to give theirs up.
     #[must_use]
     pub fn new(most: usize, displaced: IntCounter) -> Self {
-        let free = Arc::new(Semaphore::new(most.clamp(1, Semaphore::MAX_PERMITS)));
-        Self(Arc::new(All { free, state: Mutex::default(), one_idle: Notify::new(), displaced }))
+        let most = most.clamp(1, Semaphore::MAX_PERMITS);
+        let free = Arc::new(Semaphore::new(most));
+        Self(Arc::new(All { free, most, state: Mutex::default(), one_idle: Notify::new(), displaced }))
     }
 
     /// What counts the connections that were asked to go.
@@ -78,10 +129,9 @@ impl Places {
 
     /// Asks the connection that has been idle for longest to go; `false` when none is idle.
     pub(crate) fn displace(&self) -> bool {
-        let mut state = self.0.state.lock();
-        let Some((_, needed)) = state.idle.pop_first() else { return false };
+        let Some((_, asked)) = self.0.state.lock().idle.pop_first() else { return false };
         self.0.displaced.inc();
-        needed.cancel();
+        asked.needed.cancel();
         true
     }
 }
@@ -96,7 +146,7 @@ pub struct Place {
 #[derive(Debug)]
 struct Shared {
     all: Arc<All>,
-    needed: CancellationToken,
+    asked: Asked,
     use_of: Mutex<Use>,
     /// Told when the last request ended.
     quiet: Notify,
@@ -107,18 +157,27 @@ struct Use {
     in_progress: usize,
     /// Its number among the idle.
     number: Option<u64>,
+    /// Its place among those at work, where it is known for whom.
+    busy: Option<Busy>,
     /// When the last request ended; none before the first.
     served_at: Option<Instant>,
+}
+
+/// Where a connection stands among those at work.
+#[derive(Debug)]
+struct Busy {
+    owner: Arc<str>,
+    number: u64,
 }
 
 impl Place {
     // The semaphore is never closed: there is always a permit.
     fn new(all: Arc<All>, permit: Option<OwnedSemaphorePermit>) -> Self {
-        let needed = CancellationToken::new();
-        let number = Some(all.state.lock().enter(&needed));
-        let use_of = Mutex::new(Use { in_progress: 0, number, served_at: None });
+        let asked = Asked::default();
+        let number = Some(all.state.lock().enter(&asked));
+        let use_of = Mutex::new(Use { in_progress: 0, number, busy: None, served_at: None });
         all.one_idle.notify_one();
-        Self { shared: Arc::new(Shared { all, needed, use_of, quiet: Notify::new() }), _permit: permit }
+        Self { shared: Arc::new(Shared { all, asked, use_of, quiet: Notify::new() }), _permit: permit }
     }
 
     /// Says that a request is in progress until what is returned is dropped: the connection is not idle meanwhile.
@@ -136,11 +195,11 @@ impl Place {
     /// Returns when the place is needed for another connection: this one is to end in order, and at the latest when
     /// [`Place::overstayed`] returns.
     pub async fn needed(&self) {
-        self.shared.needed.cancelled().await;
+        self.shared.asked.needed.cancelled().await;
     }
 
     /// Returns when a connection whose place is needed is to be cut: at once if it never had a request, else some time after its
-    /// last one, and never while one is in progress.
+    /// last one, and while one is in progress only where its owner has more than half of all places.
     pub async fn overstayed(&self) {
         let asked = Instant::now();
         loop {
@@ -150,7 +209,10 @@ impl Place {
                 (of.in_progress, of.served_at)
             };
             match served_at {
-                _ if in_progress > 0 => quiet.await,
+                _ if in_progress > 0 => tokio::select! {
+                    () = quiet => {}
+                    () = self.shared.asked.at_once.cancelled() => return sleep(SHORT_FAREWELL).await,
+                },
                 None => return,
                 Some(at) => {
                     let deadline = (at + LINGER).max(asked + FAREWELL);
@@ -166,11 +228,15 @@ impl Place {
 
 impl Drop for Place {
     fn drop(&mut self) {
-        let of = self.shared.use_of.lock();
+        let mut of = self.shared.use_of.lock();
         // A request may end after its connection: it must not make an idle one of it again.
-        self.shared.needed.cancel();
+        self.shared.asked.needed.cancel();
+        let mut state = self.shared.all.state.lock();
         if let Some(number) = of.number {
-            self.shared.all.state.lock().idle.remove(&number);
+            state.idle.remove(&number);
+        }
+        if let Some(busy) = of.busy.take() {
+            state.end(&busy);
         }
     }
 }
@@ -185,7 +251,19 @@ impl Worker {
     pub fn work(&self) -> Work {
         Work::begin(&self.0)
     }
+
+    /// The same of a request of `owner`, such as a tenant, among which the places are shared.
+    ///
+    /// # Errors
+    /// [`Crowded`] when `owner` has half of the places already and the rest is scarce.
+    pub fn work_for(&self, owner: &str) -> Result<Work, Crowded> {
+        Work::begin_for(&self.0, owner)
+    }
 }
+
+/// No more work is let in for this owner at the moment.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Crowded;
 
 /// A request in progress.
 #[derive(Debug)]
@@ -193,12 +271,31 @@ pub struct Work(Arc<Shared>);
 
 impl Work {
     fn begin(shared: &Arc<Shared>) -> Self {
+        Self::count(shared, &mut shared.use_of.lock());
+        Self(Arc::clone(shared))
+    }
+
+    fn begin_for(shared: &Arc<Shared>, owner: &str) -> Result<Self, Crowded> {
         let mut of = shared.use_of.lock();
+        if of.busy.is_none() && !shared.asked.needed.is_cancelled() {
+            let mut state = shared.all.state.lock();
+            let gone = state.admit(owner, shared.all.most)?;
+            of.busy = Some(state.begin(owner, &shared.asked));
+            drop(state);
+            if let Some(gone) = gone {
+                shared.all.displaced.inc();
+                gone.needed.cancel();
+            }
+        }
+        Self::count(shared, &mut of);
+        Ok(Self(Arc::clone(shared)))
+    }
+
+    fn count(shared: &Shared, of: &mut Use) {
         of.in_progress += 1;
         if let Some(number) = of.number.take() {
             shared.all.state.lock().idle.remove(&number);
         }
-        Self(Arc::clone(shared))
     }
 }
 
@@ -210,9 +307,12 @@ impl Drop for Work {
             return;
         }
         of.served_at = Some(Instant::now());
+        if let Some(busy) = of.busy.take() {
+            self.0.all.state.lock().end(&busy);
+        }
         // One that was asked to go is on its way.
-        if !self.0.needed.is_cancelled() {
-            of.number = Some(self.0.all.state.lock().enter(&self.0.needed));
+        if !self.0.asked.needed.is_cancelled() {
+            of.number = Some(self.0.all.state.lock().enter(&self.0.asked));
             self.0.all.one_idle.notify_one();
         }
         self.0.quiet.notify_one();
@@ -246,7 +346,7 @@ mod tests {
             async move { places.take().await }
         });
         second.needed().await;
-        assert!(!first.shared.needed.is_cancelled() && !third.shared.needed.is_cancelled());
+        assert!(!first.shared.asked.needed.is_cancelled() && !third.shared.asked.needed.is_cancelled());
         // It never had a request.
         second.overstayed().await;
         drop(second);
@@ -291,17 +391,49 @@ mod tests {
     }
 
     #[tokio::test(start_paused = true)]
+    async fn who_has_more_than_half_takes_no_more_and_gives_way_to_others() {
+        let places = places(32);
+        let mut noisy = Vec::new();
+        for _ in 0..30 {
+            let place = places.take().await;
+            let work = place.worker().work_for("noisy").unwrap();
+            noisy.push((place, work));
+        }
+        // The last two are for others.
+        let late = places.take().await;
+        late.worker().work_for("noisy").unwrap_err();
+        // More requests of a connection take no more places.
+        drop(noisy[0].0.worker().work_for("noisy").unwrap());
+        assert_eq!(displaced(&places), 0);
+        let (quiet, oldest) = (late.worker().work_for("quiet").unwrap(), &noisy[0].0);
+        let began = Instant::now();
+        oldest.needed().await;
+        oldest.overstayed().await;
+        assert!(began.elapsed() < FAREWELL, "{:?}", began.elapsed());
+        assert_eq!(displaced(&places), 1);
+        // That is one less, so that others may come.
+        noisy.remove(0);
+        let other = places.take().await;
+        let _work = other.worker().work_for("third").unwrap();
+        assert_eq!(displaced(&places), 2);
+        drop(quiet);
+        let (place, _work) = noisy.pop().unwrap();
+        assert!(!place.shared.asked.needed.is_cancelled(), "only the oldest goes");
+    }
+
+    #[tokio::test(start_paused = true)]
     async fn places_come_back() {
         let places = places(2);
         for _ in 0..10 {
             let place = places.take().await;
             drop(place.work());
             // One that outlives its connection.
-            let work = place.work();
+            let work = place.worker().work_for("acme").unwrap();
             drop(place);
             drop(work);
         }
         assert_eq!(displaced(&places), 0);
-        assert!(places.0.state.lock().idle.is_empty());
+        let state = places.0.state.lock();
+        assert!(state.idle.is_empty() && state.busy.is_empty());
     }
 }

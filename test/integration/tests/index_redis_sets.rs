@@ -120,7 +120,7 @@ impl Lake {
     async fn read(self: Arc<Self>) {
         let partitions: Vec<u32> = (0..PARTITIONS).collect();
         while !self.stop.load(Ordering::Relaxed) {
-            let query = ChunkQuery { services: None, range: TimeRange::ALL, partitions: &partitions };
+            let query = ChunkQuery { services: None, range: TimeRange::ALL, partitions: &partitions, most: usize::MAX };
             match self.index.chunks(&tenant(), &query).await {
                 Ok(answers) => {
                     assert_eq!(answers.len(), partitions.len());
@@ -163,7 +163,8 @@ impl Lake {
                 tokio::time::sleep(Duration::from_millis(100)).await;
             };
             assert_eq!(watermark.seq, end, "partition {partition}");
-            let query = ChunkQuery { services: None, range: TimeRange::ALL, partitions: &[partition] };
+            let query =
+                ChunkQuery { services: None, range: TimeRange::ALL, partitions: &[partition], most: usize::MAX };
             let answer = self.index.chunks(&tenant(), &query).await.unwrap().remove(0);
             let keys: BTreeSet<String> = answer.chunks.into_iter().map(|chunk| chunk.key).collect();
             assert_eq!(keys, live(partition, end));

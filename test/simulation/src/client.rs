@@ -77,6 +77,7 @@ pub async fn query_service(world: &World, number: u64) -> Result<Router> {
         timeout: world.dice.millis(2_000..20_000),
         page_bytes: usize::try_from(world.dice.within(1_000..40_000))?,
         concurrent: 4,
+        plan_bytes: 256 << 20,
         look_ahead_bytes: 8 << 20,
         footer_cache_bytes: 4 << 20,
         cache_memory_bytes: 4 << 20,

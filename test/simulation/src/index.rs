@@ -82,9 +82,9 @@ impl ChunkIndex for FaultyIndex {
     async fn chunks(&self, tenant: &TenantId, query: &ChunkQuery<'_>) -> Result<Vec<PartitionChunks>, Error> {
         let (inner, tenant) = (Arc::clone(&self.inner), tenant.clone());
         let (services, partitions) = (query.services.map(<[_]>::to_vec), query.partitions.to_vec());
-        let range = query.range;
+        let (range, most) = (query.range, query.most);
         let read = async move {
-            let query = ChunkQuery { services: services.as_deref(), range, partitions: &partitions };
+            let query = ChunkQuery { services: services.as_deref(), range, partitions: &partitions, most };
             inner.chunks(&tenant, &query).await
         };
         self.call("chunks".to_owned(), false, read).await

@@ -227,7 +227,9 @@ impl ChunkIndex for MemoryIndex {
             let chunks = if part.watermark.is_some() { chunks.collect() } else { Vec::new() };
             PartitionChunks { partition, watermark: part.watermark, chunks, gaps: part.gaps }
         };
-        Ok(query.partitions.iter().map(answer).collect())
+        let answers: Vec<PartitionChunks> = query.partitions.iter().map(answer).collect();
+        let count: usize = answers.iter().map(|answer| answer.chunks.len()).sum();
+        if count > query.most { Err(Error::TooMany { most: query.most }) } else { Ok(answers) }
     }
 
     async fn sessions(&self, partition: u32) -> Result<Option<(Watermark, Vec<SessionChange>)>, Error> {

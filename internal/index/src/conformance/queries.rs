@@ -102,12 +102,22 @@ pub async fn answers_come_in_the_order_asked(index: &dyn ChunkIndex, first: u32)
     apply(index, first, change(1, 11, &[chunk("t", "s", T0, T0, "first")], &[])).await;
     apply(index, second, change(1, 12, &[chunk("t", "s", T0, T0, "second")], &[])).await;
     let partitions = [second, lost, first, second];
-    let query = ChunkQuery { services: None, range: TimeRange::ALL, partitions: &partitions };
+    let query = ChunkQuery { services: None, range: TimeRange::ALL, partitions: &partitions, most: usize::MAX };
     let answers = index.chunks(&tenant("t"), &query).await.unwrap();
     let nexts: Vec<Option<u64>> = answers.iter().map(|answer| answer.watermark.map(|mark| mark.next)).collect();
     assert_eq!(nexts, [Some(12), None, Some(11), Some(12)]);
     assert_eq!(answers.iter().map(|answer| answer.partition).collect::<Vec<_>>(), partitions);
     assert_eq!(answers.iter().map(|answer| answer.chunks.len()).collect::<Vec<_>>(), [1, 0, 1, 1]);
+    // As many as there is room for, and no more.
+    for most in [usize::MAX, 3, 2, 0] {
+        let answer = index.chunks(&tenant("t"), &ChunkQuery { most, ..query.clone() }).await;
+        let is_refused = matches!(answer, Err(Error::TooMany { most: said }) if said == most);
+        assert_eq!((is_refused, answer.is_ok()), (most < 3, most >= 3), "{most}: {answer:?}");
+    }
+    let services = [service("s")];
+    let query = ChunkQuery { services: Some(&services), partitions: &partitions, most: 2, ..query };
+    assert!(matches!(index.chunks(&tenant("t"), &query).await, Err(Error::TooMany { most: 2 })));
+    assert_eq!(index.chunks(&tenant("u"), &query).await.unwrap().len(), 4, "another tenant's do not count");
     let query = ChunkQuery { partitions: &[], ..query };
     assert!(index.chunks(&tenant("t"), &query).await.unwrap().is_empty());
 }

@@ -278,38 +278,46 @@ impl State {
         Ok(sessions)
     }
 
+    /// `None` when there are more than `room`.
     pub(super) fn chunks(
         &self,
         partition: u32,
         tenant: &TenantName,
         services: Option<&[Service]>,
         range: TimeRange,
-    ) -> Result<PartitionChunks, Error> {
+        room: usize,
+    ) -> Result<Option<PartitionChunks>, Error> {
         let view = self.db.snapshot();
         let Some(mark) = self.mark(&view, partition)? else {
-            return Ok(PartitionChunks { partition, watermark: None, chunks: Vec::new(), gaps: Vec::new() });
+            return Ok(Some(PartitionChunks { partition, watermark: None, chunks: Vec::new(), gaps: Vec::new() }));
         };
         let (from, to) = place::starts(range, mark.longest_minutes);
         let mut chunks = Vec::new();
-        let mut scan = |service_key: &[u8]| -> Result<(), Error> {
+        // Whether there is room for more.
+        let mut scan = |service_key: &[u8]| -> Result<bool, Error> {
             let bounds = [service_key, from.as_bytes()].concat()..[service_key, to.as_bytes()].concat();
             if bounds.start >= bounds.end {
-                return Ok(());
+                return Ok(true);
             }
             for entry in view.range(&self.keys, bounds) {
                 let (key, value) = entry.into_inner().map_err(|error| unavailable("read", &error))?;
                 let chunk = place::decode(place_of(&key), &value, tenant)?;
                 if chunk.overlaps(range) {
+                    if chunks.len() >= room {
+                        return Ok(false);
+                    }
                     chunks.push(chunk);
                 }
             }
-            Ok(())
+            Ok(true)
         };
         match services {
             Some(services) => {
                 // Asked for twice, answered once.
                 for service in services.iter().collect::<std::collections::BTreeSet<_>>() {
-                    scan(&key(partition, b'c', &place::of_service(tenant, service)))?;
+                    if !scan(&key(partition, b'c', &place::of_service(tenant, service)))? {
+                        return Ok(None);
+                    }
                 }
             }
             None => {
@@ -323,13 +331,15 @@ impl State {
                     let service = place::service_part(&found, &tenant_key)
                         .ok_or_else(|| corrupt(&found, "it names no service".to_owned()))?;
                     let mut service_key = [tenant_key.as_slice(), service, &[place::END]].concat();
-                    scan(&service_key)?;
+                    if !scan(&service_key)? {
+                        return Ok(None);
+                    }
                     *service_key.last_mut().expect("it ends with the service's end mark") = place::PAST_END;
                     from = service_key;
                 }
             }
         }
-        Ok(PartitionChunks { partition, watermark: Some(mark.watermark()), chunks, gaps: mark.gaps })
+        Ok(Some(PartitionChunks { partition, watermark: Some(mark.watermark()), chunks, gaps: mark.gaps }))
     }
 }
 

@@ -45,7 +45,7 @@ async fn a_corrupt_entry_is_an_error_not_a_gap() {
     index.state.damage(0, b"t\x01s\x0110000000key");
     #[allow(clippy::disallowed_methods, reason = "test")]
     let tenant = TenantId::from_credential(TenantName::parse("t").unwrap());
-    let query = ChunkQuery { services: None, range: loglake_model::TimeRange::ALL, partitions: &[0] };
+    let query = ChunkQuery { services: None, range: loglake_model::TimeRange::ALL, partitions: &[0], most: usize::MAX };
     assert!(matches!(index.chunks(&tenant, &query).await, Err(Error::Corrupt { .. })));
 }
 

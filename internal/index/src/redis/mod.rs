@@ -19,6 +19,8 @@ mod sums;
 
 use std::collections::BTreeSet;
 use std::sync::Arc;
+use std::sync::atomic::AtomicUsize;
+use std::sync::atomic::Ordering::Relaxed;
 use std::time::Duration;
 
 use async_trait::async_trait;
@@ -90,11 +92,13 @@ impl RedisIndex {
         partition: u32,
         tenant: &TenantName,
         query: &ChunkQuery<'_>,
+        room: &AtomicUsize,
     ) -> Result<PartitionChunks, Error> {
         let (first, last) = place::minutes(query.range);
         let mut call = self.scripts.chunks.on(&self.keys(partition).all());
         call.arg(place::of_tenant(tenant)).arg(first).arg(last);
-        call.arg(u8::from(query.services.is_some()));
+        // A script's number is exact to 2^53, and no answer has as many members as that.
+        call.arg(u8::from(query.services.is_some())).arg(query.most.min(1 << 30));
         // Asked for twice, answered once.
         for service in query.services.unwrap_or_default().iter().collect::<BTreeSet<_>>() {
             call.arg(place::of_service(tenant, service));
@@ -104,6 +108,8 @@ impl RedisIndex {
             return Ok(PartitionChunks { partition, watermark: None, chunks: Vec::new(), gaps: Vec::new() });
         };
         let (gaps, members) = split_gaps(rest)?;
+        let has_room = room.fetch_update(Relaxed, Relaxed, |room| room.checked_sub(members.len()));
+        has_room.map_err(|_| Error::TooMany { most: query.most })?;
         let mut chunks = Vec::with_capacity(members.len());
         for member in members {
             let chunk = entry(member, tenant)?;
@@ -285,8 +291,9 @@ impl ChunkIndex for RedisIndex {
     }
 
     async fn chunks(&self, tenant: &TenantId, query: &ChunkQuery<'_>) -> Result<Vec<PartitionChunks>, Error> {
-        try_join_all(query.partitions.iter().map(|partition| self.partition_chunks(*partition, tenant.name(), query)))
-            .await
+        let room = AtomicUsize::new(query.most);
+        let of = |partition: &u32| self.partition_chunks(*partition, tenant.name(), query, &room);
+        try_join_all(query.partitions.iter().map(of)).await
     }
 
     async fn sessions(&self, partition: u32) -> Result<Option<(Watermark, Vec<SessionChange>)>, Error> {

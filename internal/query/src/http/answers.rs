@@ -8,8 +8,8 @@ use loglake_api::{Refusal, request_id};
 pub(crate) struct RequestId(pub(crate) String);
 
 /// An answer that is JSON.
-pub(crate) fn json(body: Vec<u8>) -> Response {
-    let mut response = Response::new(Body::from(body));
+pub(crate) fn json(body: impl Into<Body>) -> Response {
+    let mut response = Response::new(body.into());
     response.headers_mut().insert(header::CONTENT_TYPE, HeaderValue::from_static("application/json"));
     response
 }

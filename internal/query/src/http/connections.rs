@@ -21,6 +21,12 @@ const HEAD_WAIT: Duration = Duration::from_secs(10);
 /// How long a connection may idle between two requests: longer than the pools of most clients keep it.
 const IDLE_WAIT: Duration = Duration::from_secs(75);
 
+/// Questions are short: what nobody reads must not add up over a thousand connections.
+const STREAM_WINDOW_BYTES: u32 = 64 << 10;
+const CONNECTION_WINDOW_BYTES: u32 = 128 << 10;
+/// Requests of a connection at a time, by HTTP/2.
+const MAX_STREAMS: u32 = 64;
+
 /// Serves `router` on what comes in by `entrance` until `shutdown`, then lets what runs finish.
 pub(crate) async fn serve(entrance: Entrance, router: Router, shutdown: CancellationToken) {
     let connections = TaskTracker::new();
@@ -47,17 +53,21 @@ where
         .timer(TokioTimer::new())
         .keep_alive_interval(Duration::from_secs(20))
         .keep_alive_timeout(Duration::from_secs(20))
-        .max_concurrent_streams(128)
+        .initial_stream_window_size(STREAM_WINDOW_BYTES)
+        .initial_connection_window_size(CONNECTION_WINDOW_BYTES)
+        .max_concurrent_streams(MAX_STREAMS)
         .max_header_list_size(64 << 10);
     let (requests, worker) = (watch.clone(), place.worker());
     let router = router.map_request(move |mut request: hyper::Request<Incoming>| {
+        // Whoever lets it in says for whom the connection is at work.
+        request.extensions_mut().insert(worker.clone());
         if let Some(peer) = &peer {
             request.extensions_mut().insert(peer.clone());
         }
         request.map(Body::new)
     });
     let service = tower::service_fn(move |request| {
-        let (at_work, router) = ((requests.request(), worker.work()), router.clone());
+        let (at_work, router) = (requests.request(), router.clone());
         async move {
             let answer = router.oneshot(request).await?;
             // It is at work until its last byte was taken.

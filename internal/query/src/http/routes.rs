@@ -8,12 +8,13 @@ use axum::http::{HeaderMap, StatusCode, header};
 use axum::response::Response;
 use axum::routing::{delete, get, post};
 use axum::{Router, middleware};
-use bytes::Bytes;
-use http_body_util::{BodyExt as _, LengthLimitError, Limited};
+use bytes::{Bytes, BytesMut};
+use http_body_util::BodyExt as _;
 use loglake_api::Refusal;
 use loglake_auth::Caller;
 use loglake_auth::limits::Limit;
 use loglake_model::{ErrorKind, Fault, FaultCode, TenantId};
+use tokio::sync::AcquireError;
 use tokio::time::{Instant, timeout, timeout_at};
 
 use super::answers::{RequestId, json, refused, refused_as, text};
@@ -33,6 +34,10 @@ use crate::shared::Shared;
 
 /// How long a client may take to send its body.
 const BODY_WAIT: Duration = Duration::from_secs(10);
+/// A body of so many bytes is short: it is read whatever others send.
+const SHORT_BODY_BYTES: usize = 16 << 10;
+/// Longer ones of a tenant that are read at a time: half of all.
+const OWN_LONG_BODIES: usize = 32;
 /// Queries that may wait for a turn, for each that may run.
 const WAITING_PER_TURN: usize = 32;
 
@@ -84,7 +89,7 @@ async fn query(
 ) -> Response {
     let began = Instant::now();
     let answered = async {
-        let body = match body_of(request, &id.0).await? {
+        let body = match body_of(&shared, request, &id.0).await? {
             Ok(body) => body,
             Err(refused) => return Ok(refused),
         };
@@ -92,9 +97,13 @@ async fn query(
         let tenant = tenant_of(&caller, asked.tenant_id.as_deref())?;
         shared.metrics.asked(&tenant);
         let query = query_of(&shared, tenant.clone(), asked)?;
-        let page = in_turn(&shared, &tenant, began, |budget| answer(&shared, query, budget)).await?;
-        tracing::debug!(rows = page.rows, missing = page.missing.len(), "page answered");
-        Ok(json(page.into_json()?))
+        let (shared, tenant) = (&shared, &tenant);
+        in_turn(shared, tenant, began, |budget| async move {
+            let page = answer(shared, query, budget).await?;
+            tracing::debug!(rows = page.rows, missing = page.missing.len(), "page answered");
+            unsent(shared, tenant, page.into_json()?, budget).await
+        })
+        .await
     };
     answered.await.unwrap_or_else(|error: Error| failed(&error, &id.0))
 }
@@ -107,16 +116,20 @@ async fn count(
 ) -> Response {
     let began = Instant::now();
     let answered = async {
-        let body = match body_of(request, &id.0).await? {
+        let body = match body_of(&shared, request, &id.0).await? {
             Ok(body) => body,
             Err(refused) => return Ok(refused),
         };
         let asked = aggregate::Request::parse(&body)?;
         let tenant = tenant_of(&caller, asked.tenant_id.as_deref())?;
         shared.metrics.asked(&tenant);
-        let counts =
-            in_turn(&shared, &tenant, began, |budget| aggregate(&shared, tenant.clone(), asked, budget)).await?;
-        serde_json::to_vec(&counts).map(json).map_err(|error| Error::Internal(error.to_string()))
+        let (shared, tenant) = (&shared, &tenant);
+        in_turn(shared, tenant, began, |budget| async move {
+            let counts = aggregate(shared, tenant.clone(), asked, budget).await?;
+            let counts = serde_json::to_vec(&counts).map_err(|error| Error::Internal(error.to_string()))?;
+            unsent(shared, tenant, counts, budget).await
+        })
+        .await
     };
     answered.await.unwrap_or_else(|error: Error| failed(&error, &id.0))
 }
@@ -130,9 +143,10 @@ fn tenant_of(caller: &Caller, named: Option<&str>) -> Result<TenantId, Error> {
 }
 
 /// The body that was sent; or the answer to a client that sends it too slowly.
-pub(super) async fn body_of(request: Request, id: &str) -> Result<Result<Bytes, Response>, Error> {
+pub(super) async fn body_of(shared: &Shared, request: Request, id: &str) -> Result<Result<Bytes, Response>, Error> {
     let (head, body) = request.into_parts();
-    match timeout(BODY_WAIT, read(&head.headers, body)).await {
+    let tenant = head.extensions.get::<Caller>().map(Caller::tenant);
+    match timeout(BODY_WAIT, read(shared, tenant, &head.headers, body)).await {
         Ok(body) => Ok(Ok(body?)),
         Err(_) => Ok(Err(slow(id))),
     }
@@ -181,10 +195,21 @@ async fn list_services(
         }
         let range = conditions::range(from, to)?;
         shared.metrics.asked(&tenant);
-        let found = in_turn(&shared, &tenant, began, |budget| services(&shared, tenant.clone(), range, budget)).await?;
-        serde_json::to_vec(&found).map(json).map_err(|error| Error::Internal(error.to_string()))
+        let (shared, tenant) = (&shared, &tenant);
+        in_turn(shared, tenant, began, |budget| async move {
+            let found = services(shared, tenant.clone(), range, budget).await?;
+            let found = serde_json::to_vec(&found).map_err(|error| Error::Internal(error.to_string()))?;
+            unsent(shared, tenant, found, budget).await
+        })
+        .await
     };
     answered.await.unwrap_or_else(|error: Error| failed(&error, &id.0))
+}
+
+/// The answer with this body of JSON, once there is room for what its client has not taken.
+async fn unsent(shared: &Shared, tenant: &TenantId, body: Vec<u8>, budget: Budget) -> Result<Response, Error> {
+    let body = shared.unsent.body(tenant, body, budget.deadline).await?;
+    Ok(json(Body::new(body)))
 }
 
 /// Waits for a turn of the tenant's and one of all, then works within the tenant's limits.
@@ -230,7 +255,7 @@ impl Drop for Running<'_> {
 }
 
 /// Reads a body of JSON.
-async fn read(headers: &HeaderMap, body: Body) -> Result<Bytes, Error> {
+async fn read(shared: &Shared, tenant: Option<&TenantId>, headers: &HeaderMap, body: Body) -> Result<Bytes, Error> {
     let unsupported = |name: &str, right: &str| Error::from(Fault::new(FaultCode::Unsupported, name, right));
     let is_json =
         |kind: &str| kind.split(';').next().is_some_and(|kind| kind.trim().eq_ignore_ascii_case("application/json"));
@@ -255,11 +280,27 @@ async fn read(headers: &HeaderMap, body: Body) -> Result<Bytes, Error> {
     {
         return Err(too_large(length));
     }
-    match Limited::new(body, MAX_BODY_BYTES).collect().await {
-        Ok(body) => Ok(body.to_bytes()),
-        Err(error) if error.is::<LengthLimitError>() => Err(too_large(MAX_BODY_BYTES as u64 + 1)),
-        Err(error) => Err(Fault::new(FaultCode::Malformed, "", format!("the body cannot be read: {error}")).into()),
+    let (mut body, mut whole, mut turns) = (body, BytesMut::new(), None);
+    while let Some(frame) = body.frame().await {
+        let frame = frame.map_err(|error| {
+            Error::from(Fault::new(FaultCode::Malformed, "", format!("the body cannot be read: {error}")))
+        })?;
+        let Ok(data) = frame.into_data() else { continue };
+        let length = whole.len() + data.len();
+        if length > MAX_BODY_BYTES {
+            return Err(too_large(length as u64));
+        }
+        if length > SHORT_BODY_BYTES && turns.is_none() {
+            let internal = |error: AcquireError| Error::Internal(error.to_string());
+            let own = match tenant {
+                Some(tenant) => Some(shared.tenant_bodies.wait(tenant, OWN_LONG_BODIES).await.map_err(internal)?),
+                None => None,
+            };
+            turns = Some((own, shared.bodies.acquire().await.map_err(internal)?));
+        }
+        whole.extend_from_slice(&data);
     }
+    Ok(whole.freeze())
 }
 
 fn slow(id: &str) -> Response {

@@ -86,7 +86,7 @@ pub(super) async fn add(
     Extension(caller): Extension<Caller>,
     request: Request,
 ) -> Response {
-    let body = match body_of(request, &id.0).await {
+    let body = match body_of(&shared, request, &id.0).await {
         Ok(Ok(body)) => body,
         Ok(Err(refused)) => return refused,
         Err(error) => return failed(&error, &id.0),

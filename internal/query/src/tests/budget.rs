@@ -1,19 +1,26 @@
 //! What a query may search is bounded: a page ends early, a count is refused, and nothing is lost by either.
 
-use loglake_model::{ErrorKind, Level};
+use loglake_model::{ErrorKind, Level, Service, TimeRange};
 use loglake_search::Filter;
 use serde_json::json;
+use tokio::time::Instant;
 
 use super::lake::{Lake, NOW_NS, Sent, ids_of, tenant};
+use crate::Config;
 use crate::aggregate::{Request, aggregate};
 use crate::answer::answer;
 use crate::budget::Budget;
 use crate::order::Direction;
 use crate::query::Query;
+use crate::services::services;
 
 /// Sixty records in blocks of two, all flushed.
 async fn lake() -> Lake {
-    let mut lake = Lake::new().await;
+    lake_with(|_| {}).await
+}
+
+async fn lake_with(change: impl FnOnce(&mut Config)) -> Lake {
+    let mut lake = Lake::with(change).await;
     lake.block_lines = 2;
     let record = |at: usize| Sent {
         tenant: "acme",
@@ -74,6 +81,38 @@ async fn paging_that_gets_nowhere_ends_in_a_refusal() {
         }
     }
     panic!("it goes on without end");
+}
+
+#[tokio::test]
+async fn what_needs_many_chunks_has_room_or_is_refused() {
+    // A chunk for each of three services: rooms for 1 and 2, for 1 and 4.
+    for (plan_bytes, may_have_all) in [(4 << 10, false), (8 << 10, true)] {
+        let lake = lake_with(|config| config.plan_bytes = plan_bytes).await;
+        let shared = lake.shared();
+        let everything = || lake.query("acme", &Filter::default(), Direction::Backward, 100);
+        let one = Filter { services: vec![Service::parse("api").unwrap()], ..Filter::default() };
+        let one = lake.query("acme", &one, Direction::Backward, 100);
+        assert_eq!(answer(shared, one, lake.budget()).await.unwrap().rows, 20);
+        let count = Request::parse(br#"{"contains": "number"}"#).unwrap();
+        let (page, counts, services) = tokio::join!(
+            answer(shared, everything(), lake.budget()),
+            aggregate(shared, tenant("acme"), count, lake.budget()),
+            services(shared, tenant("acme"), TimeRange::ALL, lake.budget()),
+        );
+        let errors = [page.as_ref().err(), counts.as_ref().err(), services.as_ref().err()];
+        if may_have_all {
+            assert!(errors.iter().all(Option::is_none), "{errors:?}");
+            assert_eq!(page.unwrap().rows, 60);
+            continue;
+        }
+        for error in errors {
+            let error = error.unwrap();
+            assert_eq!(error.kind(), ErrorKind::TooCostly, "{error}");
+            assert_eq!((error.refusal().fault.limit, error.refusal().fault.actual), (Some(2), Some(3)));
+        }
+        // Nothing is kept of it.
+        shared.room.large(tenant("acme").name(), Instant::now()).await.unwrap();
+    }
 }
 
 #[tokio::test]

@@ -90,7 +90,9 @@ impl ChunkIndex for FakeIndex {
             let chunks = if watermark.is_some() { chunks.into_iter().filter(wanted).collect() } else { Vec::new() };
             PartitionChunks { partition: *partition, watermark, chunks, gaps }
         };
-        Ok(query.partitions.iter().map(of).collect())
+        let answers: Vec<PartitionChunks> = query.partitions.iter().map(of).collect();
+        let count: usize = answers.iter().map(|answer| answer.chunks.len()).sum();
+        if count > query.most { Err(Error::TooMany { most: query.most }) } else { Ok(answers) }
     }
 
     async fn sessions(&self, partition: u32) -> Result<Option<(Watermark, Vec<SessionChange>)>, Error> {

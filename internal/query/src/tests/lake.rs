@@ -127,6 +127,7 @@ impl Lake {
             timeout: Duration::from_secs(20),
             page_bytes: 16 << 20,
             concurrent: 8,
+            plan_bytes: 64 << 20,
             look_ahead_bytes: 8 << 20,
             footer_cache_bytes: 4 << 20,
             cache_memory_bytes: 1 << 20,

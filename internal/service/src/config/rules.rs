@@ -141,6 +141,7 @@ fn bounds(config: &Config, values: &mut Values) {
     let refresh = config.auth.refresh;
     let is_soon = (Duration::from_millis(100)..=Duration::from_secs(50)).contains(&refresh);
     rule(is_soon, "auth.refresh", "must be from 100ms to 50s, so that a token is revoked within a minute");
+    rule(amount(query.plan_bytes, MIB, 1024 * 1024 * MIB), "query.plan_bytes", "must be from 1MiB to 1TiB");
     rule(amount(query.look_ahead_bytes, MIB, 1024 * MIB), "query.look_ahead_bytes", "must be from 1MiB to 1GiB");
     let is_fresh = (Duration::from_secs(10)..=24 * hour).contains(&config.oidc.refresh);
     rule(is_fresh, "oidc.refresh", "must be from 10s to 1d");

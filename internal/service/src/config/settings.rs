@@ -200,6 +200,9 @@ settings! {
         page_bytes: Bytes = "16MiB";
         /// How many queries run at once; others wait for their turn, within their time.
         concurrent: u32 = "16";
+        /// How much memory large plans may take, where a plan has about 1 KiB for each chunk in the range asked for: two queries at a
+        /// time may have half of it each, and each other one that runs a thirty-second. Past it queries wait, or are refused (422).
+        plan_bytes: Bytes = "256MiB";
         /// How many bytes a query reads ahead of what it has merged. More: faster over a slow store, more memory a query.
         look_ahead_bytes: Bytes = "8MiB";
         /// How many bytes of chunk footers stay in memory.

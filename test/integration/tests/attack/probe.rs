@@ -15,6 +15,8 @@ use crate::site::{Site, Target};
 const PATIENCE: Duration = Duration::from_secs(60);
 /// How long it waits for one answer before it tries again.
 const ANSWER: Duration = Duration::from_secs(20);
+/// What takes longer is told.
+const SLOW: Duration = Duration::from_secs(2);
 /// Between two probes.
 const PAUSE: Duration = Duration::from_millis(100);
 
@@ -79,8 +81,12 @@ impl Served {
             let answer = self.http(target, &url, &body, began).await;
             assert_eq!(answer["accepted"], json!(1), "{answer}");
         }
+        let sent = began.elapsed();
         let url = format!("{}/v1/query", target.ports.query_url());
         let answer = self.http(target, &url, &json!({"contains": word}).to_string(), began).await;
+        if began.elapsed() > SLOW {
+            println!("a slow probe: sent after {sent:?}, found after {:?}; {}", began.elapsed(), answer["stats"]);
+        }
         let items = answer["items"].as_array().expect("items");
         assert_eq!((items.len(), &answer["complete"]), (1, &json!(true)), "{word}: {answer}");
         assert_eq!((&items[0]["message"], &items[0]["service"]), (&json!(word), &json!("well-behaved")), "{answer}");

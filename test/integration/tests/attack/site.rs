@@ -29,11 +29,17 @@ pub(crate) struct Target {
 
 impl Site {
     pub(crate) async fn start() -> Self {
+        Self::start_with(&[]).await
+    }
+
+    /// With more settings.
+    pub(crate) async fn start_with(more: &[(&str, &str)]) -> Self {
         let folder = tempfile::tempdir().unwrap();
         let good = configured("good", "ingest,query");
         let (evil, operator) = (configured("evil", "ingest,query"), configured("ops", "operator"));
         let tokens = rows(&[&good, &evil, &operator]);
         let env = [("LOGLAKE_AUTH_TOKENS", &*tokens), ("LOGLAKE_PROCESSOR_FLUSH_INTERVAL", "20s")];
+        let env = [&env[..], more].concat();
         let dev = Dev::start(&folder.path().join("data"), &env).await;
         Self { dev, folder, good, evil, operator }
     }
@@ -69,6 +75,11 @@ impl Site {
 
     pub(crate) fn peak_mib(&self) -> u64 {
         self.status("VmHWM")
+    }
+
+    /// How many files and connections it has open.
+    pub(crate) fn open_files(&self) -> usize {
+        std::fs::read_dir(format!("/proc/{}/fd", self.dev.process.id())).unwrap().count()
     }
 
     /// The CPU that it has had.

@@ -1,7 +1,7 @@
 -- ARGV: the place that all of a tenant begin with; first and last minute of the range, both included, shifted; whether
--- only some services are asked for, 1 or 0; then the places that these begin with.
+-- only some services are asked for, 1 or 0; the most members to answer; then the places that these begin with.
 --
--- Returns {seq, next, gaps, entry with its place, …} or {}.
+-- Returns {seq, next, gaps, entry with its place, …} or {}; one member more than the most when there are more.
 local mark = look()
 if not mark then return {} end
 local found = {mark[1], mark[2], mark[6] or ''}
@@ -11,14 +11,20 @@ local tenant = ARGV[1]
 local from = string.format('%08x', math.max(0, tonumber(ARGV[2]) - tonumber(mark[3])))
 local to = string.format('%08x', tonumber(ARGV[3]))
 
+-- Whether there is room for more.
+local past_all = tonumber(ARGV[5]) + 1 + #found
 local function scan(service)
-  for _, member in ipairs(redis.call('ZRANGEBYLEX', KEYS[2], '[' .. service .. from, '(' .. service .. to .. '\255')) do
+  local first, last = '[' .. service .. from, '(' .. service .. to .. '\255'
+  for _, member in ipairs(redis.call('ZRANGEBYLEX', KEYS[2], first, last, 'LIMIT', 0, past_all - #found)) do
     found[#found + 1] = member
   end
+  return #found < past_all
 end
 
 if ARGV[4] == '1' then
-  for at = 5, #ARGV do scan(ARGV[at]) end
+  for at = 6, #ARGV do
+    if not scan(ARGV[at]) then return found end
+  end
   return found
 end
 
@@ -29,6 +35,6 @@ while true do
   if not member then return found end
   local stop = string.find(member, '\1', #tenant + 1, true)
   if not stop then return redis.error_reply('CORRUPT a place names no service') end
-  scan(string.sub(member, 1, stop))
+  if not scan(string.sub(member, 1, stop)) then return found end
   first = '[' .. string.sub(member, 1, stop - 1) .. '\2'
 end
