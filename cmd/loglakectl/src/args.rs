@@ -36,6 +36,7 @@ pub(crate) struct Args {
 }
 
 #[derive(ClapArgs, Debug)]
+#[command(next_help_heading = "Server and credential")]
 pub(crate) struct ServerArgs {
     /// The query service.
     #[arg(long, env = "LOGLAKE_URL", default_value = "http://127.0.0.1:8080", value_name = "URL", global = true)]
