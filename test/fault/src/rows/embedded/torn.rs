@@ -28,8 +28,8 @@ pub(crate) async fn run(lab: &mut Lab) -> Result<Outcome> {
             0 if bytes.len() > 400 => bytes[200..200 + lab.random.random_range(1..150)].to_vec(),
             // Noise.
             1 => (0..lab.random.random_range(1..5_000)).map(|_| lab.random.random()).collect(),
-            // Blocks that were allotted and never written.
-            _ => vec![0; lab.random.random_range(1..70_000)],
+            // Blocks that were allotted and never written; fewer zeros than a block are how every killed process leaves the log.
+            _ => vec![0; lab.random.random_range(4_096..70_000)],
         };
         file.write_all(&torn)?;
         drop(file);
