@@ -13,6 +13,7 @@ mod load;
 mod mode;
 mod place;
 mod problem;
+mod rows;
 mod rules;
 mod secret;
 pub mod settings;
