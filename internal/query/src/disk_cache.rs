@@ -163,7 +163,9 @@ impl DiskCache {
         let cache = Arc::clone(self);
         // Nobody waits for it.
         drop(tokio::task::spawn_blocking(move || {
+            // The permit goes last: who has all of them knows that no write holds the folder any more.
             let _write = write;
+            let cache = cache;
             match cache.files.write(&name, &what, &piece) {
                 Ok(()) => cache.tell_bytes(),
                 Err(error) => {
