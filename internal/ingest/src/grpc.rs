@@ -1,5 +1,6 @@
 //! The gRPC surface: `loglake.ingest.v1.IngestService`, with reflection and health, which need no credential.
 
+mod decompressed;
 mod service;
 mod stream;
 mod unfinished;
@@ -20,6 +21,7 @@ use tonic::codec::CompressionEncoding;
 use tonic::service::Routes;
 use tonic_health::server::HealthReporter;
 
+use self::decompressed::{Decompressed, take_encoding};
 use self::service::Service;
 use self::unfinished::Unfinished;
 use crate::Error;
@@ -100,7 +102,15 @@ async fn authorize(State(shared): State<Arc<Shared>>, mut request: Request, next
             Err(_) => return too_many_strangers().to_grpc(&id).into_http(),
         },
     };
-    let request = request.map(|body| Body::new(Unfinished::new(body, &shared.unfinished, &id)));
+    let encoding = take_encoding(request.headers_mut());
+    let request = request.map(|body| {
+        let (most, budget) = (shared.config.max_body_bytes, &shared.unfinished);
+        let body = match encoding {
+            Some(encoding) => Body::new(Decompressed::new(body, encoding, &shared.inflater, most, budget, &id)),
+            None => body,
+        };
+        Body::new(Unfinished::new(body, budget, &id))
+    });
     let answer = while_at_work(next.run(request).await, work);
     answer.map(|body| {
         Body::new(body.map_frame(move |frame| {

@@ -14,6 +14,7 @@ use tokio_util::sync::CancellationToken;
 use tracing::info;
 
 use crate::budget::Budget;
+use crate::inflate::Inflater;
 use crate::intake::Intake;
 use crate::log_time::LogTime;
 use crate::metrics::Metrics;
@@ -24,8 +25,6 @@ use crate::{Config, Error, grpc, http, sharing, storage};
 
 /// Calls over gRPC that need no credential, health and reflection, which go on at a time.
 const MAX_STRANGERS: usize = 256;
-/// How many bodies are decompressed at a time. Each may grow to `max_decoded_bytes` before its size is known.
-const MAX_INFLATING: usize = 2;
 
 /// The live parts this role works with.
 pub struct Parts {
@@ -187,7 +186,7 @@ fn share(config: Config, parts: Parts) -> Result<Shared, Error> {
         waiting: Budget::new(config.in_flight_bytes, None),
         unfinished: Budget::new(config.in_flight_bytes, None),
         strangers: Arc::new(Semaphore::new(MAX_STRANGERS)),
-        inflating: Arc::new(Semaphore::new(MAX_INFLATING)),
+        inflater: Inflater::new(),
         draining: CancellationToken::new(),
         config,
         intake,

@@ -14,6 +14,7 @@ mod error;
 mod gathering;
 mod grpc;
 mod http;
+mod inflate;
 mod ingestor;
 mod intake;
 mod log_time;

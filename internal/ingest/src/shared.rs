@@ -14,6 +14,7 @@ use tokio_util::sync::CancellationToken;
 
 use crate::Config;
 use crate::budget::Budget;
+use crate::inflate::Inflater;
 use crate::intake::Intake;
 use crate::metrics::Metrics;
 use crate::origins::Origins;
@@ -36,8 +37,8 @@ pub(crate) struct Shared {
     pub(crate) unfinished: Budget,
     /// Calls that need no credential, going on at the moment over gRPC.
     pub(crate) strangers: Arc<Semaphore>,
-    /// Who may decompress a body at the moment: until it is done nobody knows how large it will be.
-    pub(crate) inflating: Arc<Semaphore>,
+    /// Decompresses bodies and messages.
+    pub(crate) inflater: Inflater,
     /// Cancelled when the order to stop came.
     pub(crate) draining: CancellationToken,
 }

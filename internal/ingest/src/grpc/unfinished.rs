@@ -63,6 +63,12 @@ impl Unfinished {
     }
 }
 
+/// The refusal when there is no room for more of a message that has not come to its end.
+pub(super) fn too_many_unfinished() -> Refusal {
+    let message = "too many bytes of messages are waiting for their end: try again in a moment";
+    Refusal::new(ErrorKind::Exhausted, message)
+}
+
 impl HttpBody for Unfinished {
     type Data = Bytes;
     type Error = axum::BoxError;
@@ -81,11 +87,7 @@ impl HttpBody for Unfinished {
                 this.held = this.budget.nothing();
             }
             if !this.held.grow_to(this.message.came) {
-                let refusal = Refusal::new(
-                    ErrorKind::Exhausted,
-                    "too many bytes of messages are waiting for their end: try again in a moment",
-                );
-                let status: Status = refusal.to_grpc(&this.request_id);
+                let status: Status = too_many_unfinished().to_grpc(&this.request_id);
                 return Poll::Ready(Some(Err(Box::new(status))));
             }
         }

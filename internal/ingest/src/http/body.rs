@@ -1,6 +1,5 @@
 //! Reads a request's body within its limits of size, time and memory, and undoes its encoding.
 
-use std::sync::Arc;
 use std::time::Duration;
 
 use axum::body::Body;
@@ -10,7 +9,7 @@ use http::header::{CONTENT_ENCODING, CONTENT_LENGTH};
 use http_body_util::BodyExt as _;
 use loglake_api::Refusal;
 use loglake_auth::limits::Quota;
-use loglake_model::{ErrorKind, Fault, FaultCode, TenantName};
+use loglake_model::{Fault, FaultCode, TenantName};
 
 use crate::budget::Held;
 use crate::shared::{Shared, too_busy};
@@ -52,7 +51,8 @@ pub(super) async fn read(
             // It grows: what is too much as it is need not be decoded to know.
             let fits = quota.look(bytes.len() as u64, shared.clock.now_ns());
             fits.map_err(|over| shared.over(tenant, &over))?;
-            let bytes = inflate(shared, name, bytes).await?;
+            let most = shared.config.max_decoded_bytes;
+            let bytes = shared.inflater.inflate(name, CONTENT_ENCODING.as_str(), bytes, most).await?.into_bytes();
             if !held.grow_to(bytes.len()) {
                 return Err(too_busy());
             }
@@ -97,29 +97,6 @@ async fn collect(shared: &Shared, mut body: Body, held: &mut Held) -> Result<Byt
         }
     }
     Ok(only.unwrap_or_else(|| whole.freeze()))
-}
-
-/// Undoes `encoding`, off the threads that serve others, few bodies at a time.
-async fn inflate(shared: &Shared, encoding: &'static str, bytes: Bytes) -> Result<Bytes, Refusal> {
-    let internal = || Refusal::new(ErrorKind::Internal, "the body could not be decoded; this is a fault of the server");
-    let turn = Arc::clone(&shared.inflating).acquire_owned().await.map_err(|_| internal())?;
-    let limit = shared.config.max_decoded_bytes;
-    let inflated = tokio::task::spawn_blocking(move || {
-        let inflated = loglake_formats::inflate(Some(encoding), bytes, limit);
-        drop(turn);
-        inflated
-    });
-    inflated.await.map_err(|_| internal())?.map_err(|error| {
-        let code = match error.kind() {
-            ErrorKind::Invalid => FaultCode::Malformed,
-            kind => loglake_api::status::code(kind),
-        };
-        let mut fault = Fault::new(code, CONTENT_ENCODING.as_str(), error.to_string());
-        if error.kind() == ErrorKind::TooLarge {
-            fault.limit = Some(limit as u64);
-        }
-        Refusal::of(error.kind(), fault)
-    })
 }
 
 fn encoding(headers: &HeaderMap) -> Result<Encoding, Refusal> {
