@@ -51,6 +51,12 @@ impl<'a> Group<'a> {
         self.span.times_ns
     }
 
+    /// Where its records stand in the payload, in bytes: lines, and before each its time, level and trace.
+    #[must_use]
+    pub fn range(&self) -> Range<usize> {
+        self.span.start..self.span.end
+    }
+
     /// Where its records' lines stand, in the order of their places: for whoever needs no more of them.
     #[must_use]
     pub fn lines(&self) -> Lines<'a> {

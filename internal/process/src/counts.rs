@@ -2,10 +2,12 @@
 
 use std::sync::Arc;
 
+use loglake_batch::Line;
 use loglake_model::{Level, Service, TenantId, TimeRange, line};
 use loglake_search::{Counter, Matcher, Steps, Tally};
 
 use crate::held::Held;
+use crate::may_match::MayMatch;
 
 /// What a query counts in a partition's tail.
 pub(crate) struct CountQuery {
@@ -34,18 +36,23 @@ impl CountQuery {
     /// Counts in `messages`, which are all of one partition.
     pub(crate) fn count(&self, messages: &[Arc<Held>]) -> Counted {
         let mut counted = Counted::default();
-        let batches = messages.iter().filter_map(|held| held.batch.as_ref().ok());
-        for batch in batches.filter(|batch| batch.tenant() == self.tenant.name()) {
+        for held in messages {
+            let Ok(batch) = &held.batch else { continue };
+            if batch.tenant() != self.tenant.name() {
+                continue;
+            }
             for group in batch.groups() {
-                if !self.services.is_empty() && !self.services.contains(group.service()) {
+                let (earliest_ns, latest_ns) = group.times_ns();
+                let is_chosen = self.services.is_empty() || self.services.contains(group.service());
+                if !is_chosen || !self.range.overlaps(earliest_ns, latest_ns) {
                     continue;
                 }
                 let service = if self.by_service { group.service().as_str() } else { "" };
                 let mut counter = Counter::new(&mut counted.tally, service, self.steps);
-                for record in group.records() {
+                for (Line { timestamp_ns, .. }, line) in MayMatch::new(&self.matcher, &held.message.payload, &group) {
                     counted.scanned += 1;
-                    if self.range.contains(record.timestamp_ns) && self.matcher.matches(record.line) {
-                        counter.add(record.timestamp_ns, Level::slot(line::level_of(record.line)));
+                    if self.range.contains(timestamp_ns) && self.matcher.matches(line) {
+                        counter.add(timestamp_ns, Level::slot(line::level_of(line)));
                     }
                 }
             }

@@ -24,6 +24,7 @@ mod flush_client;
 mod fold;
 mod guard;
 mod held;
+mod may_match;
 mod metrics;
 mod older;
 mod pending;

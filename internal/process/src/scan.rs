@@ -4,10 +4,12 @@ use std::cmp::Ordering;
 use std::collections::BinaryHeap;
 use std::sync::Arc;
 
+use loglake_batch::Line;
 use loglake_model::{RecordId, Service, TenantId, TimeRange, line};
 use loglake_search::Matcher;
 
 use crate::held::Held;
+use crate::may_match::MayMatch;
 
 /// A record's place in the order of answers.
 pub(crate) type Position = (i64, RecordId);
@@ -77,40 +79,56 @@ impl TailQuery {
         self.after.is_none_or(|after| if self.is_forward { position > after } else { position < after })
     }
 
+    /// Whether a record between these two times could change what was found.
+    fn is_worth_a_look(
+        &self,
+        (earliest_ns, latest_ns): (i64, i64),
+        found: &BinaryHeap<Candidate>,
+        is_truncated: bool,
+    ) -> bool {
+        // Equal times are decided by the ids.
+        let may_stand_before = |at_ns: i64| if self.is_forward { earliest_ns <= at_ns } else { latest_ns >= at_ns };
+        let may_stand_after = |at_ns: i64| if self.is_forward { latest_ns >= at_ns } else { earliest_ns <= at_ns };
+        let is_full = found.len() >= self.limit && is_truncated;
+        self.range.overlaps(earliest_ns, latest_ns)
+            && self.after.is_none_or(|(at_ns, _)| may_stand_after(at_ns))
+            && (!is_full || found.peek().is_none_or(|worst| may_stand_before(worst.position.0)))
+    }
+
     /// Scans `messages`, which are all of one partition, ascending by offset.
     pub(crate) fn scan(&self, messages: &[Arc<Held>], incarnation: u32, partition: u32) -> TailRows {
         let mut found = BinaryHeap::<Candidate>::new();
         let mut rows = TailRows::default();
-        for (message, held) in messages.iter().enumerate() {
+        for step in 0..messages.len() {
+            // From the end that is asked for: what comes later is mostly worse than what was found.
+            let message = if self.is_forward { step } else { messages.len() - 1 - step };
+            let held = &messages[message];
             let Ok(batch) = &held.batch else { continue };
             if batch.tenant() != self.tenant.name() {
                 continue;
             }
             for group in batch.groups() {
-                if !self.services.is_empty() && !self.services.contains(group.service()) {
+                let is_chosen = self.services.is_empty() || self.services.contains(group.service());
+                if !is_chosen || !self.is_worth_a_look(group.times_ns(), &found, rows.is_truncated) {
                     continue;
                 }
-                for record in group.records() {
+                for (Line { index, timestamp_ns, range }, line) in
+                    MayMatch::new(&self.matcher, &held.message.payload, &group)
+                {
                     rows.scanned += 1;
-                    let id = RecordId { incarnation, partition, offset: held.offset(), index: record.index };
-                    let position = (record.timestamp_ns, id);
-                    if !self.range.contains(record.timestamp_ns) || !self.is_past(position) {
+                    let id = RecordId { incarnation, partition, offset: held.offset(), index };
+                    let position = (timestamp_ns, id);
+                    if !self.range.contains(timestamp_ns) || !self.is_past(position) {
                         continue;
                     }
-                    let range = record.line_range();
-                    let candidate = Candidate {
-                        position,
-                        is_forward: self.is_forward,
-                        message,
-                        start: range.start,
-                        end: range.end,
-                    };
+                    let (start, end) = (range.start, range.end);
+                    let candidate = Candidate { position, is_forward: self.is_forward, message, start, end };
                     if found.len() >= self.limit && found.peek().is_some_and(|worst| candidate >= *worst) {
                         // It would be dropped; that there are more is all that counts, if it matches.
-                        rows.is_truncated = rows.is_truncated || self.matcher.matches(record.line);
+                        rows.is_truncated = rows.is_truncated || self.matcher.matches(line);
                         continue;
                     }
-                    if self.matcher.matches(record.line) {
+                    if self.matcher.matches(line) {
                         found.push(candidate);
                         if found.len() > self.limit {
                             found.pop();
@@ -136,3 +154,6 @@ impl TailQuery {
         rows
     }
 }
+
+#[cfg(test)]
+mod tests;

@@ -110,6 +110,13 @@ impl Matcher {
         self.matches_message(&view) && self.matches_fields(line)
     }
 
+    /// The first place in `bytes` where a line that matches may be: one that ends before it does not match. `None` when none does.
+    /// `bytes` are canonical lines with anything between them.
+    #[must_use]
+    pub fn first_place(&self, bytes: &[u8]) -> Option<usize> {
+        self.ahead.as_ref().map_or(Some(0), |needle| needle.find(bytes))
+    }
+
     /// Whether a line's level does not decide alone. (The service does not either, unless [`Matcher::for_any_service`].)
     #[must_use]
     pub fn looks_inside(&self) -> bool {
