@@ -38,6 +38,7 @@ async fn every_panel_and_every_rule_has_data_from_a_real_stack_under_load() {
     for role in &mut roles {
         role.wait_ready().await;
     }
+    let (_secured, scrape_secured) = secured(folder.path());
     let [ingestor, processor, query] = &mut roles;
     for (role, address) in
         [("ingestor", &ingestor.metrics), ("processor", &processor.metrics), ("query", &query.metrics)]
@@ -47,12 +48,12 @@ async fn every_panel_and_every_rule_has_data_from_a_real_stack_under_load() {
 
     let prometheus = Prometheus::start(
         &folder.path().join("prometheus"),
-        &configuration(&[
+        &(configuration(&[
             ("8081", &[&ingestor.metrics, &format!("http://127.0.0.1:{}", dev.ports.metrics[0])]),
             ("8082", &[&processor.metrics, &format!("http://127.0.0.1:{}", dev.ports.metrics[1])]),
             ("8083", &[&query.metrics, &format!("http://127.0.0.1:{}", dev.ports.metrics[2])]),
             ("29000", &[&stack.minio.address()]),
-        ]),
+        ]) + &scrape_secured),
     )
     .await;
     let load = Load::new(START_NS);
@@ -116,7 +117,7 @@ async fn the_figures_are_right(prometheus: &Prometheus, load: &Load) {
     let sent = load.sent() as f64;
     assert!(all > 0.0 && all <= sent * 1.1 + 1_000.0, "{all} of about {sent}");
     assert!(one("cluster:loglake_process_lag_seconds:max").await < 30.0);
-    assert!(one("count(loglake_build_info)").await as u32 == 6, "three roles, and three of `dev`");
+    assert!(one("count(loglake_build_info)").await as u32 == 7, "three roles, three of `dev`, one by TLS");
 }
 
 /// Each metric that is asked for is one that was scraped: a misspelt name in one leg of an `or` would never be noticed.
@@ -201,6 +202,21 @@ fn configuration(targets: &[(&str, &[&str])]) -> String {
     }
     assert_eq!(text.matches(": 5s").count(), 2);
     text.replace(": 5s", ": 1s").replace("rules/*.yml", &format!("{}/rules/*.yml", folder.display()))
+}
+
+/// A server on TLS, the only one that has a certificate, and the job that scrapes its ingestor.
+fn secured(folder: &Path) -> (Dev, String) {
+    let (certs, config) = (folder.join("certs"), folder.join("secured.toml"));
+    let made = Command::new(programs::loglake()).args(["certs", "dev", "--out"]).arg(&certs).output().unwrap();
+    assert!(made.status.success(), "{}", String::from_utf8_lossy(&made.stderr));
+    std::fs::write(&config, made.stdout).unwrap();
+    let dev = Dev::launch(&[], &folder.join("secured"), &[("LOGLAKE_CONFIG", config.to_str().unwrap())]);
+    let tls = format!("{{ca_file: {}}}", certs.join("ca.pem").display());
+    let target = format!("127.0.0.1:{}", dev.ports.metrics[0]);
+    let job = format!(
+        "\n  - job_name: loglake-secured\n    scheme: https\n    tls_config: {tls}\n    static_configs: [{{targets: ['{target}']}}]\n"
+    );
+    (dev, job)
 }
 
 /// Sends what is refused, and asks in every way there is, until told to stop.
