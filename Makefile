@@ -20,7 +20,7 @@ MICRO ?=
 # Any argument of `loglake-fault`: --list, --row NAME, --seed N, --again.
 FAULT ?=
 # How many times as much `attack` does.
-ATTACK ?= 5
+ATTACK ?= 20
 # Any argument of `loglake-model`.
 MODEL ?=
 # Any argument of the simulation: `make soak SOAK=--help`.
@@ -57,7 +57,7 @@ test: ## Runs all tests, those on real Kafka, Redis and MinIO too; installs what
 test-integration: ## Runs only the tests of whole programs and of real servers
 	@test/tools/test.sh integration
 
-attack: ## Attacks a server of its own in every known way, ATTACK=5 times as much as `make test` does, and checks isolation at length
+attack: ## Attacks a server of its own in every known way, ATTACK=20 times as much as `make test` does, and checks isolation at length
 	@LOGLAKE_TEST_ATTACK_SIZE='$(ATTACK)' LOGLAKE_TEST_ISOLATION_ROUNDS=40 $(CARGO) test --locked -p loglake-integration --all-features \
 	  --test attack --test isolation -- --nocapture --test-threads 1
 

@@ -1,7 +1,7 @@
 use std::ops::Range;
 
 use crate::directory::Directory;
-use crate::locator::Locator;
+use crate::locator::{Locator, Section};
 use crate::profile::TimeProfile;
 use crate::{BlockRow, ChunkHead, Error, Source, Totals, section};
 
@@ -10,6 +10,10 @@ use crate::{BlockRow, ChunkHead, Error, Source, Totals, section};
 #[derive(Clone, Debug)]
 pub struct Contents {
     pub(crate) directory: Directory,
+    /// Where the filters of the blocks are.
+    pub(crate) blocks: Section,
+    /// Where the chunk's own filter is.
+    pub(crate) filter: Section,
 }
 
 impl Contents {
@@ -26,14 +30,14 @@ impl Contents {
         if locator.footer_offset != footer_offset {
             return Err(corrupt("the footer begins elsewhere"));
         }
-        let [.., place] = locator.sections;
+        let [blocks, filter, place] = locator.sections;
         if place.offset < tail_offset {
             return Ok(None);
         }
         let bytes = section::read(tail, tail_offset, section::IDS[2], place)?;
         let directory =
             Directory::decode(&bytes, footer_offset).map_err(|what| Error::Corrupt { offset: place.offset, what })?;
-        Ok(Some(Self { directory }))
+        Ok(Some(Self { directory, blocks, filter }))
     }
 
     /// Whose records the chunk holds, and from when.
@@ -64,6 +68,12 @@ impl Contents {
     #[must_use]
     pub fn profile(&self) -> &TimeProfile {
         &self.directory.profile
+    }
+
+    /// Where in the object the chunk's own filter is: what [`crate::Summary::new`] wants.
+    #[must_use]
+    pub fn chunk_filter_range(&self) -> Range<u64> {
+        self.filter.range()
     }
 
     /// The memory it holds, in bytes, for caches.

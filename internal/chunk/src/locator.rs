@@ -1,5 +1,7 @@
 //! The locator: the last member of a chunk, of fixed size, which says where the sections are.
 
+use std::ops::Range;
+
 use crate::cursor::Cursor;
 use crate::{Error, FORMAT_VERSION, member};
 
@@ -21,6 +23,14 @@ pub(crate) struct Section {
     pub(crate) payload: u32,
     /// CRC-32C of its members.
     pub(crate) checksum: u32,
+}
+
+impl Section {
+    /// Where it is in the object, in bytes.
+    pub(crate) fn range(self) -> Range<u64> {
+        // The locator was checked: it ends before the end of the object.
+        self.offset..self.offset + u64::from(self.stored)
+    }
 }
 
 /// Where the sections are.

@@ -4,7 +4,6 @@ use std::ops::Range;
 
 use crate::contents::Contents;
 use crate::filter::Filter;
-use crate::locator::{Locator, Section};
 use crate::{Error, Probe, section};
 
 /// A chunk's footer but for the filters of its blocks, read and checked: what the chunk holds and where, and what it cannot hold
@@ -15,8 +14,6 @@ pub struct Summary {
     chunk_section: Vec<u8>,
     /// None when there is one block only.
     pub(crate) chunk_filter: Option<Filter>,
-    /// Where the filters of the blocks are.
-    blocks: Section,
 }
 
 /// The filters of a chunk's blocks, read and checked.
@@ -36,22 +33,33 @@ impl Summary {
     /// newer version.
     pub fn parse(tail: &[u8], footer_offset: u64, length: u64) -> Result<Option<Self>, Error> {
         let Some(contents) = Contents::parse(tail, footer_offset, length)? else { return Ok(None) };
-        let locator = Locator::read(tail, length)?;
-        let [blocks, place, _] = locator.sections;
         // Contents::parse refused a tail that is longer than the object.
         let tail_offset = length - tail.len() as u64;
-        if place.offset < tail_offset {
+        if contents.filter.offset < tail_offset {
             return Ok(None);
         }
-        let chunk_section = section::read(tail, tail_offset, section::IDS[1], place)?;
+        let section = section::read(tail, tail_offset, section::IDS[1], contents.filter)?;
+        Self::of(contents, section).map(Some)
+    }
+
+    /// Makes it of its two parts: `stored` is [`Contents::chunk_filter_range`] of the object.
+    ///
+    /// # Errors
+    /// [`Error::Corrupt`] with the place in the object for anything that a writer did not write.
+    pub fn new(contents: Contents, stored: &[u8]) -> Result<Self, Error> {
+        let section = section::read(stored, contents.filter.offset, section::IDS[1], contents.filter)?;
+        Self::of(contents, section)
+    }
+
+    fn of(contents: Contents, chunk_section: Vec<u8>) -> Result<Self, Error> {
         let chunk_filter = match chunk_section.len() {
             0 => None,
             length => {
                 let filter = Filter::read(&chunk_section, 0..length);
-                Some(filter.map_err(|what| Error::Corrupt { offset: place.offset, what })?)
+                Some(filter.map_err(|what| Error::Corrupt { offset: contents.filter.offset, what })?)
             }
         };
-        Ok(Some(Self { contents, chunk_section, chunk_filter, blocks }))
+        Ok(Self { contents, chunk_section, chunk_filter })
     }
 
     /// The part of it without filters.
@@ -70,8 +78,7 @@ impl Summary {
     /// Where in the object the filters of the blocks are: from the footer's beginning on.
     #[must_use]
     pub fn block_filters_range(&self) -> Range<u64> {
-        // The locator was checked: the section ends before the end of the object.
-        self.blocks.offset..self.blocks.offset + u64::from(self.blocks.stored)
+        self.contents.blocks.range()
     }
 
     /// Reads the filters of the blocks: `stored` is [`Summary::block_filters_range`] of the object.
@@ -79,10 +86,10 @@ impl Summary {
     /// # Errors
     /// [`Error::Corrupt`] with the place in the object for anything that a writer did not write.
     pub fn block_filters(&self, stored: &[u8]) -> Result<BlockFilters, Error> {
-        let section = section::read(stored, self.blocks.offset, section::IDS[0], self.blocks)?;
+        let section = section::read(stored, self.contents.blocks.offset, section::IDS[0], self.contents.blocks)?;
         let read = |range: &Range<u32>| Filter::read(&section, range.start as usize..range.end as usize);
         let filters: Result<Vec<_>, _> = self.contents.directory.filters.iter().map(read).collect();
-        let filters = filters.map_err(|what| Error::Corrupt { offset: self.blocks.offset, what })?;
+        let filters = filters.map_err(|what| Error::Corrupt { offset: self.contents.blocks.offset, what })?;
         Ok(BlockFilters { section, filters })
     }
 

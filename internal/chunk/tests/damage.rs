@@ -111,6 +111,20 @@ fn the_summary_is_read_off_the_end_whole_or_not_at_all_and_the_rest_completes_it
         assert!(matches!(Summary::parse(&damaged, offset, length), Err(Error::Corrupt { .. })), "byte {at}");
     }
     let summary = Summary::parse(&chunk.bytes[shortest..], offset, length).unwrap().unwrap();
+    // The same by its two parts.
+    let contents = summary.contents().clone();
+    let filter = contents.chunk_filter_range();
+    let stored = &chunk.bytes[filter.start as usize..filter.end as usize];
+    let of_parts = Summary::new(contents.clone(), stored).unwrap();
+    for probe in [Probe::new(&[b"nowhere to be found"], None), Probe::new(&[], Some(b"no trace")), Probe::default()] {
+        assert_eq!(of_parts.may_match(&probe), summary.may_match(&probe));
+    }
+    for at in 0..stored.len() {
+        let mut damaged = stored.to_vec();
+        damaged[at] ^= 1;
+        assert!(matches!(Summary::new(contents.clone(), &damaged), Err(Error::Corrupt { .. })), "byte {at}");
+    }
+    assert!(matches!(Summary::new(contents, &stored[1..]), Err(Error::Corrupt { .. })));
     for at in range.start..range.end {
         let mut damaged = chunk.bytes[range.start as usize..range.end as usize].to_vec();
         damaged[(at - range.start) as usize] ^= 1;

@@ -25,9 +25,6 @@ const BLOCK_BYTES: u64 = 256 << 10;
 /// How long a chunk's own filter mostly is, at most, in bytes.
 const CHUNK_FILTER_BYTES: u64 = 48 << 10;
 
-/// A footer of so many bytes is read as a whole: a second request for the rest would cost more.
-const WHOLE_BYTES: u64 = 80 << 10;
-
 /// A footer, or as much of one as was asked for.
 #[derive(Clone, Debug)]
 pub(crate) enum Known {
@@ -137,6 +134,9 @@ impl Footers {
                 return Ok(self.hit(Known::Summary(summary)));
             }
             Some(Known::Summary(summary)) => (Some(summary), 0),
+            Some(Known::Contents(contents)) if length_of(meta)? > store.request_bytes() => {
+                self.filter_of(store, tenant, meta, contents).await?
+            }
             Some(Known::Contents(_)) | None => self.summary(store, tenant, meta).await?,
         };
         self.metrics.footers.with_label_values(&["miss"]).inc();
@@ -167,6 +167,16 @@ impl Footers {
             return Ok(self.hit(known));
         }
         self.metrics.footers.with_label_values(&["miss"]).inc();
+        self.directory(store, tenant, meta).await
+    }
+
+    /// The directory of `meta`, read; or the whole footer, where that is little more.
+    async fn directory(
+        &self,
+        store: &dyn ObjectStore,
+        tenant: &TenantId,
+        meta: &ChunkMeta,
+    ) -> Result<(Known, u64), NoFooter> {
         let length = length_of(meta)?.min(directory_bytes(meta));
         let range = meta.length - length..meta.length;
         let (tail, read) = self.bytes(store, tenant, meta, &range).await?;
@@ -183,6 +193,23 @@ impl Footers {
         Ok((Known::Whole(footer), read + bytes))
     }
 
+    /// The summary of `meta`, whose directory is known, and how many bytes were read for it.
+    async fn filter_of(
+        &self,
+        store: &dyn ObjectStore,
+        tenant: &TenantId,
+        meta: &ChunkMeta,
+        contents: Arc<Contents>,
+    ) -> Result<(Option<Arc<Summary>>, u64), NoFooter> {
+        let range = contents.chunk_filter_range();
+        let (stored, read) = self.bytes(store, tenant, meta, &range).await?;
+        let summary = Summary::new(Arc::unwrap_or_clone(contents), &stored);
+        let summary = Arc::new(summary.map_err(|error| NoFooter::Damaged(error.to_string()))?);
+        self.keep(tenant, meta, Known::Summary(Arc::clone(&summary)));
+        self.keep_bytes(tenant, meta, &range, stored, read);
+        Ok((Some(summary), read))
+    }
+
     /// The summary of `meta`, and how many bytes were read for it; none where the whole footer is little more, or is needed.
     async fn summary(
         &self,
@@ -191,8 +218,15 @@ impl Footers {
         meta: &ChunkMeta,
     ) -> Result<(Option<Arc<Summary>>, u64), NoFooter> {
         let whole = length_of(meta)?;
-        if whole <= WHOLE_BYTES {
+        // A second request for the rest would take longer.
+        if whole <= store.request_bytes() {
             return Ok((None, 0));
+        }
+        if store.request_bytes() < CHUNK_FILTER_BYTES {
+            let (known, read) = self.directory(store, tenant, meta).await?;
+            let Known::Contents(contents) = known else { return Ok((None, read)) };
+            let (summary, more) = self.filter_of(store, tenant, meta, contents).await?;
+            return Ok((summary, read + more));
         }
         let length = whole.min(CHUNK_FILTER_BYTES + directory_bytes(meta));
         let range = meta.length - length..meta.length;

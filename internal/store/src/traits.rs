@@ -76,6 +76,13 @@ pub trait ObjectStore: Send + Sync {
     /// `NotFound`; `Corrupt` when the object is shorter; `Invalid` for a range that ends before it starts; `Unavailable`.
     async fn get_range(&self, key: &str, range: Range<u64>) -> Result<Bytes, Error>;
 
+    /// How many bytes come in the time that one more request takes, about: who wants a part of what lies together reads so much at
+    /// once, and no more.
+    fn request_bytes(&self) -> u64 {
+        // Of a store behind a network.
+        80 << 10
+    }
+
     /// Lists objects whose keys begin with `prefix`, ascending by the bytes of their keys, only those after `after` where
     /// given, at most [`PAGE`] a page. The prefix may end anywhere. What stands in the bucket under names that are no keys
     /// is left out. A page may be shorter than [`PAGE`] and have more after it, but never empty.
@@ -108,6 +115,10 @@ impl<S: ObjectStore + ?Sized> ObjectStore for Arc<S> {
 
     async fn get_range(&self, key: &str, range: Range<u64>) -> Result<Bytes, Error> {
         (**self).get_range(key, range).await
+    }
+
+    fn request_bytes(&self) -> u64 {
+        (**self).request_bytes()
     }
 
     async fn list(&self, prefix: &str, after: Option<&str>) -> Result<Listing, Error> {

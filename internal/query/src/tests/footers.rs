@@ -2,7 +2,7 @@
 
 use loglake_chunk::{ChunkBuilder, ChunkHead, Footer, Probe, Source, encode_block};
 use loglake_model::{ChunkMeta, RecordId, Service, TenantName, Window, line};
-use loglake_store::{MemoryStore, ObjectStore as _};
+use loglake_store::{FolderStore, MemoryStore, ObjectStore};
 
 use super::lake::tenant;
 use crate::footers::{Footers, Known, NoFooter};
@@ -17,7 +17,7 @@ fn word(block: u32) -> String {
 }
 
 /// A chunk of `blocks` blocks under `key`, each full of the same numbers: filters are large, and the chunk's own rules things out.
-async fn chunk(store: &MemoryStore, key: &str, blocks: u32) -> ChunkMeta {
+async fn chunk(store: &dyn ObjectStore, key: &str, blocks: u32) -> ChunkMeta {
     let window = Window { start_ns: 0, length_ns: Window::HOUR_NS };
     let (tenant, service) = (TenantName::parse("acme").unwrap(), Service::parse("api").unwrap());
     let head = ChunkHead { tenant, service, window };
@@ -85,6 +85,43 @@ async fn without_a_text_to_look_for_the_directory_is_enough_and_a_later_text_rea
         let absent = Probe::new(&[b"nowhere to be found"], None);
         let (known, _) = footers.get(&store, &acme, &meta, &absent).await.unwrap();
         assert_eq!(known.blocks_that_may_match(&absent).count(), 0);
+    }
+}
+
+#[tokio::test]
+async fn of_a_local_store_exactly_the_parts_that_are_needed_are_read() {
+    let folder = tempfile::tempdir().unwrap();
+    let store = FolderStore::open(folder.path().to_owned()).unwrap();
+    let (absent, word) = (Probe::new(&[b"nowhere to be found"], None), word(5));
+    let present = Probe::new(&[word.as_bytes()], None);
+    for (key, blocks) in [("many", BLOCKS), ("one", 1)] {
+        let meta = chunk(&store, key, blocks).await;
+        let length = meta.length - meta.footer_offset;
+        let whole = Footer::of_chunk(&store.get(key, u64::MAX).await.unwrap()).unwrap();
+        let expected: Vec<usize> = (0..blocks as usize).filter(|at| whole.block_may_match(*at, &present)).collect();
+        // With nothing in memory, and with the directory.
+        for is_known in [false, true] {
+            let (footers, acme) = (footers(), tenant("acme"));
+            let before = match is_known {
+                false => 0,
+                true => footers.get(&store, &acme, &meta, &Probe::default()).await.unwrap().1,
+            };
+            let (known, bytes) = footers.get(&store, &acme, &meta, &absent).await.unwrap();
+            assert_eq!(known.blocks_that_may_match(&absent).count(), 0);
+            if blocks > 1 {
+                let filter = known.contents().chunk_filter_range();
+                assert!(matches!(known, Known::Summary(_)));
+                let directory = (before + bytes) - (filter.end - filter.start);
+                assert!(directory < 8 << 10 && directory < length / 4, "{directory} of {length}");
+            }
+            let (known, more) = footers.get(&store, &acme, &meta, &present).await.unwrap();
+            assert!(matches!(known, Known::Whole(_)));
+            assert_eq!(known.blocks_that_may_match(&present).collect::<Vec<_>>(), expected);
+            // The directory comes with a little of what stands before it.
+            let all = before + bytes + more;
+            assert!((length - 200..length + (8 << 10)).contains(&all), "{all} of {length}");
+            assert_eq!(footers.get(&store, &acme, &meta, &present).await.unwrap().1, 0, "from memory");
+        }
     }
 }
 
