@@ -39,6 +39,7 @@ mod surroundings;
 mod tail;
 mod tail_server;
 mod tail_service;
+mod tenure;
 mod worker;
 mod workshop;
 
