@@ -132,16 +132,21 @@ impl Opener {
         readings
     }
 
-    /// Opens a block that is being read.
+    /// Opens a block that is being read, beside others.
     ///
     /// # Errors
     /// `Unavailable` when the store does not answer.
-    pub(crate) async fn open_block(
-        &self,
+    pub(crate) fn begin_block(
+        self: &Arc<Self>,
         meta: Arc<ChunkMeta>,
         row: BlockRow,
         reading: Reading,
-    ) -> Result<Opened, Error> {
+    ) -> BoxFuture<'static, Result<Opened, Error>> {
+        let opener = Arc::clone(self);
+        self.shared.beside(async move { opener.open_block(meta, row, reading).await })
+    }
+
+    async fn open_block(&self, meta: Arc<ChunkMeta>, row: BlockRow, reading: Reading) -> Result<Opened, Error> {
         let members = match reading.read.await {
             Ok(members) => members,
             Err(NoMembers::Vanished) => return Ok(self.vanished(&meta)),

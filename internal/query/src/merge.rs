@@ -345,8 +345,8 @@ impl Merge {
             rows.sort_unstable_by_key(|(row, ..)| row.offset);
             let readings = self.opener.read(&meta, rows.iter().map(|(row, ..)| *row).collect());
             for ((_, key, cost), (row, reading)) in rows.into_iter().zip(readings) {
-                let (opener, meta) = (Arc::clone(&self.opener), Arc::clone(&meta));
-                self.opening.push(Box::pin(async move { (key, cost, opener.open_block(meta, row, reading).await) }));
+                let opened = self.opener.begin_block(Arc::clone(&meta), row, reading);
+                self.opening.push(Box::pin(async move { (key, cost, opened.await) }));
             }
         }
     }

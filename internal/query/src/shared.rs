@@ -1,6 +1,8 @@
 use std::collections::BTreeSet;
 use std::sync::Arc;
 
+use futures_util::FutureExt as _;
+use futures_util::future::BoxFuture;
 use loglake_auth::Authenticator;
 use loglake_auth::limits::TenantLimits;
 use loglake_broker::Reader;
@@ -8,6 +10,7 @@ use loglake_index::ChunkIndex;
 use loglake_model::{Clock, Readiness, Service, TenantId, TenantName, partition_of};
 use loglake_store::ObjectStore;
 use tokio::sync::Semaphore;
+use tokio_util::task::AbortOnDropHandle;
 
 use crate::blocks::Blocks;
 use crate::cursor::CursorKey;
@@ -77,6 +80,18 @@ impl Shared {
             lacking += stored.lacking.len();
         }
         Ok((bytes, lacking))
+    }
+
+    /// Runs `work` beside whoever asks for it, on whichever thread is free. It ends when nobody waits for it any more.
+    pub(crate) fn beside<T: Send + 'static>(
+        &self,
+        work: impl Future<Output = Result<T, Error>> + Send + 'static,
+    ) -> BoxFuture<'static, Result<T, Error>> {
+        if self.is_single_threaded {
+            return work.boxed();
+        }
+        let task = AbortOnDropHandle::new(tokio::spawn(work));
+        async move { task.await? }.boxed()
     }
 
     /// Runs `work` of `tenant` where it holds nobody up, when a core is free. In the line for a core no tenant has more places than
