@@ -67,6 +67,7 @@ async fn run(mut start: Start) -> anyhow::Result<()> {
         start.metrics(Role::Query, query::metrics_listener(config), &registries[2]).await?,
     ];
     disk_metrics::register(&registries[0], &log).context("metrics")?;
+    doors.show(&registries[0])?;
     let processor = loglake_process::Parts {
         consumer: log.clone(),
         reader: log.clone(),

@@ -28,6 +28,7 @@ async fn run(start: Start) -> anyhow::Result<()> {
     // It needs no store but for this; without one only the configuration's tokens and limits are known.
     let mut doors =
         if config.store.bucket.is_some() { registry::open_later(&start).await? } else { registry::configured(&start)? };
+    doors.show(&registry)?;
     let parts = loglake_ingest::Parts {
         producer: broker.clone(),
         partitions: topic.partitions,

@@ -11,6 +11,7 @@ mod config;
 mod data_folder;
 mod dev;
 mod disk_metrics;
+mod door_metrics;
 mod exit;
 mod health;
 mod ingestor;

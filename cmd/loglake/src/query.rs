@@ -26,6 +26,7 @@ async fn run(start: Start) -> anyhow::Result<()> {
     let metrics = start.metrics(Role::Query, metrics_listener(config), &registry).await?;
     let Parts { broker, store, index, incarnation } = parts::connect(&start, "query").await?;
     let mut doors = registry::open(&start, store.clone()).await?;
+    doors.show(&registry)?;
     let partitions = parts::topic(&*broker).await?.partitions;
     let secret = start.cluster_secret()?;
     let parts = loglake_query::Parts {

@@ -15,7 +15,7 @@ use tracing::warn;
 use crate::ledger::StoreLedger;
 use crate::roles::Roles;
 use crate::start::Start;
-use crate::{oidc, parts, token};
+use crate::{door_metrics, oidc, parts, token};
 
 /// How long the registry may not have been read until every failure to do so is logged as an error of the operator's concern.
 const STALE: Duration = Duration::from_secs(60);
@@ -83,6 +83,14 @@ fn with(start: &Start, ledger: Option<StoreLedger>) -> anyhow::Result<Doors> {
 }
 
 impl Doors {
+    /// Shows in `registry` how fresh it is what is known of whom to let in.
+    ///
+    /// # Errors
+    /// When the registry has such metrics already.
+    pub(crate) fn show(&self, registry: &prometheus::Registry) -> anyhow::Result<()> {
+        door_metrics::register(registry, self.tenants.clone(), Arc::clone(&self.auth)).context("metrics")
+    }
+
     /// Starts what keeps them right while the process runs: the registry's changes, the issuer's keys, the audit log. Takes the
     /// trail. To be started before the roles that let somebody in, so that it ends after them.
     pub(crate) fn start(

@@ -10,6 +10,7 @@ mod policy;
 
 use std::collections::BTreeSet;
 use std::sync::Arc;
+use std::time::{Duration, Instant};
 
 use jsonwebtoken::Validation;
 use loglake_model::{Fault, TenantName};
@@ -36,6 +37,8 @@ const SCOPE_PREFIX: &str = "loglake:";
 pub struct Oidc {
     policy: Policy,
     keys: RwLock<Arc<Keys>>,
+    /// When they came; `None` while there are none.
+    taken_at: RwLock<Option<Instant>>,
     /// Told when a token names a key that is not known.
     unknown_key: Notify,
 }
@@ -59,7 +62,7 @@ impl Oidc {
     pub fn new(config: &OidcConfig) -> Result<Self, Vec<Fault>> {
         crypto::install();
         let policy = Policy::new(config)?;
-        Ok(Self { policy, keys: RwLock::default(), unknown_key: Notify::new() })
+        Ok(Self { policy, keys: RwLock::default(), taken_at: RwLock::default(), unknown_key: Notify::new() })
     }
 
     /// Takes the issuer's keys as they are now, a JWK set (RFC 7517), instead of those from before; says how many are usable.
@@ -70,7 +73,14 @@ impl Oidc {
         let keys = Keys::read(document)?;
         let count = keys.len();
         *self.keys.write() = Arc::new(keys);
+        *self.taken_at.write() = Some(Instant::now());
         Ok(count)
+    }
+
+    /// How many keys are known, and how long ago they were taken; `None` before the first were.
+    #[must_use]
+    pub fn keys(&self) -> (usize, Option<Duration>) {
+        (self.keys.read().len(), self.taken_at.read().map(|at| at.elapsed()))
     }
 
     /// Waits until a token named a key that is not known: the issuer may have a new one.

@@ -119,6 +119,14 @@ async fn people_come_with_the_tokens_of_their_issuer_and_see_their_own_tenant_al
         tokio::time::sleep(Duration::from_millis(50)).await;
     }
 
+    let metrics = reqwest::get(format!("http://127.0.0.1:{}/metrics", dev.ports.metrics[0])).await.unwrap();
+    let metrics = metrics.text().await.unwrap();
+    assert!(metrics.contains("\nloglake_auth_oidc_keys 1\n"), "{metrics}");
+    for name in ["loglake_auth_oidc_keys_age_seconds", "loglake_auth_tenants_age_seconds"] {
+        let line = metrics.lines().find_map(|line| line.strip_prefix(name)).unwrap();
+        assert!(line.trim().parse::<f64>().unwrap() < 30.0, "{name}{line}");
+    }
+
     // Each tenant's people send and see their own records.
     let ingest = |org: &str| {
         with(with(issuer.claims(), "org", json!(org)), "groups", json!(["loglake:ingest", "loglake:query"]))
