@@ -87,6 +87,10 @@ impl<S: ObjectStore> ObjectStore for Retrying<S> {
         self.retry("get_range", key, || self.inner.get_range(key, range.clone())).await
     }
 
+    fn request_bytes(&self) -> u64 {
+        self.inner.request_bytes()
+    }
+
     async fn list(&self, prefix: &str, after: Option<&str>) -> Result<Listing, Error> {
         self.retry("list", prefix, || self.inner.list(prefix, after)).await
     }

@@ -13,6 +13,11 @@ use loglake_search::Steps;
 /// A record: service, time, level, message, trace.
 type Drawn = (usize, i64, bool, String, Option<String>);
 
+#[expect(clippy::disallowed_methods, reason = "there are no credentials here")]
+fn id(name: &TenantName) -> TenantId {
+    TenantId::from_credential(name.clone())
+}
+
 /// Few different ones, so that they meet; texts occur in traces, which stand before the lines, too.
 fn records() -> impl Strategy<Value = Vec<Drawn>> {
     proptest::collection::vec(
@@ -100,7 +105,7 @@ proptest! {
         let services: Vec<Service> = service.then(|| Service::parse("web").unwrap()).into_iter().collect();
         let range = TimeRange::new(start, start.max(end)).unwrap();
         let query = TailQuery {
-            tenant: TenantId::from_credential(acme.clone()),
+            tenant: id(&acme),
             matcher: filter.compile().unwrap(),
             services: services.clone(),
             range,
@@ -147,7 +152,7 @@ fn of_messages_without_the_text_and_of_older_ones_no_record_is_looked_at() {
         .collect();
     let scanned = |filter: Filter, limit: usize| {
         let query = TailQuery {
-            tenant: TenantId::from_credential(acme.clone()),
+            tenant: id(&acme),
             matcher: filter.compile().unwrap(),
             services: Vec::new(),
             range: TimeRange::new(0, i64::MAX).unwrap(),
