@@ -1,6 +1,7 @@
 //! How fresh it is what decides who is let in.
 
 use std::sync::Arc;
+use std::time::Instant;
 
 use loglake_auth::{Authenticator, Registry as Tenants};
 use prometheus::core::{Collector, Desc};
@@ -18,20 +19,21 @@ pub(crate) fn register(
 ) -> Result<(), prometheus::Error> {
     let tenants_age = Gauge::new(
         "loglake_auth_tenants_age_seconds",
-        "How long ago tenants, tokens and limits were last read: what was revoked since is still let in.",
+        "How long ago tenants, tokens and limits were last read, or the process began: what was revoked since is still let in.",
     )?;
     let keys = IntGauge::new("loglake_auth_oidc_keys", "Keys of the issuer that are known; at 0 no person is let in.")?;
     let keys_age = Gauge::new(
         "loglake_auth_oidc_keys_age_seconds",
         "How long ago they were last fetched; while the issuer does not answer they stay good.",
     )?;
-    registry.register(Box::new(Shown { tenants, auth, tenants_age, keys, keys_age }))
+    registry.register(Box::new(Shown { tenants, auth, began: Instant::now(), tenants_age, keys, keys_age }))
 }
 
 /// Looks when it is asked.
 struct Shown {
     tenants: Option<Arc<Tenants>>,
     auth: Arc<Authenticator>,
+    began: Instant,
     tenants_age: Gauge,
     keys: IntGauge,
     keys_age: Gauge,
@@ -45,7 +47,8 @@ impl Collector for Shown {
     fn collect(&self) -> Vec<MetricFamily> {
         let mut families = Vec::new();
         if let Some(tenants) = &self.tenants {
-            self.tenants_age.set(tenants.age().as_secs_f64());
+            // Never read at all: since the start.
+            self.tenants_age.set(tenants.age().min(self.began.elapsed()).as_secs_f64());
             families.extend(self.tenants_age.collect());
         }
         if let Some(oidc) = self.auth.oidc() {

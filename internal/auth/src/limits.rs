@@ -12,6 +12,7 @@ mod quota;
 mod quotas;
 mod storage;
 mod tenant_limits;
+mod turns;
 
 pub use bucket::Bucket;
 pub use counters::{Counters, CountersError, Taken};
@@ -20,3 +21,4 @@ pub use quota::{Over, Quota};
 pub use quotas::Quotas;
 pub use storage::{AtRest, StoredBytes, StoredBytesError};
 pub use tenant_limits::TenantLimits;
+pub use turns::{Turn, Turns};

@@ -14,7 +14,7 @@ use axum::middleware::{Next, from_fn, from_fn_with_state};
 use axum::response::Response;
 use http_body_util::BodyExt as _;
 use loglake_api::ingest::raw::ingest_service_server::IngestServiceServer;
-use loglake_auth::{Access, Asked, Surface, access};
+use loglake_auth::{Access, Asked, Caller, Surface, access};
 use loglake_model::Peer;
 use tonic::Status;
 use tonic::codec::CompressionEncoding;
@@ -102,11 +102,15 @@ async fn authorize(State(shared): State<Arc<Shared>>, mut request: Request, next
             Err(_) => return too_many_strangers().to_grpc(&id).into_http(),
         },
     };
-    let encoding = take_encoding(request.headers_mut());
+    // For strangers nothing is decompressed: what needs no credential takes no compressed messages.
+    let tenant = request.extensions().get::<Caller>().map(|caller| caller.tenant().name().clone());
+    let encoded = tenant.and_then(|tenant| Some((tenant, take_encoding(request.headers_mut())?)));
     let request = request.map(|body| {
         let (most, budget) = (shared.config.max_body_bytes, &shared.unfinished);
-        let body = match encoding {
-            Some(encoding) => Body::new(Decompressed::new(body, encoding, &shared.inflater, most, budget, &id)),
+        let body = match encoded {
+            Some((tenant, encoding)) => {
+                Body::new(Decompressed::new(body, &tenant, encoding, &shared.inflater, most, budget, &id))
+            }
             None => body,
         };
         Body::new(Unfinished::new(body, budget, &id))

@@ -28,7 +28,7 @@ pub(crate) struct Counted {
     pub(crate) tally: Tally,
     /// There would be more pairs than asked for: the tally is of no use.
     pub(crate) is_truncated: bool,
-    /// Records looked at.
+    /// Records in what was searched.
     pub(crate) scanned: u64,
 }
 
@@ -49,8 +49,8 @@ impl CountQuery {
                 }
                 let service = if self.by_service { group.service().as_str() } else { "" };
                 let mut counter = Counter::new(&mut counted.tally, service, self.steps);
+                counted.scanned += u64::from(group.record_count());
                 for (Line { timestamp_ns, .. }, line) in MayMatch::new(&self.matcher, &held.message.payload, &group) {
-                    counted.scanned += 1;
                     if self.range.contains(timestamp_ns) && self.matcher.matches(line) {
                         counter.add(timestamp_ns, Level::slot(line::level_of(line)));
                     }

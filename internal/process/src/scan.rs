@@ -33,7 +33,7 @@ pub(crate) struct TailRows {
     pub(crate) lines: Vec<Vec<u8>>,
     /// There are more.
     pub(crate) is_truncated: bool,
-    /// Records looked at.
+    /// Records in what was searched.
     pub(crate) scanned: u64,
 }
 
@@ -112,10 +112,10 @@ impl TailQuery {
                 if !is_chosen || !self.is_worth_a_look(group.times_ns(), &found, rows.is_truncated) {
                     continue;
                 }
+                rows.scanned += u64::from(group.record_count());
                 for (Line { index, timestamp_ns, range }, line) in
                     MayMatch::new(&self.matcher, &held.message.payload, &group)
                 {
-                    rows.scanned += 1;
                     let id = RecordId { incarnation, partition, offset: held.offset(), index };
                     let position = (timestamp_ns, id);
                     if !self.range.contains(timestamp_ns) || !self.is_past(position) {

@@ -167,30 +167,32 @@ impl Footers {
             return Ok(self.hit(known));
         }
         self.metrics.footers.with_label_values(&["miss"]).inc();
-        self.directory(store, tenant, meta).await
+        let (contents, read) = self.directory(store, tenant, meta).await?;
+        if let Some(contents) = contents {
+            return Ok((Known::Contents(contents), read));
+        }
+        let (footer, bytes) = self.read(store, tenant, meta).await?;
+        Ok((Known::Whole(footer), read + bytes))
     }
 
-    /// The directory of `meta`, read; or the whole footer, where that is little more.
+    /// The directory of `meta`, and how many bytes were read for it; none where it is longer than was reckoned.
     async fn directory(
         &self,
         store: &dyn ObjectStore,
         tenant: &TenantId,
         meta: &ChunkMeta,
-    ) -> Result<(Known, u64), NoFooter> {
+    ) -> Result<(Option<Arc<Contents>>, u64), NoFooter> {
         let length = length_of(meta)?.min(directory_bytes(meta));
         let range = meta.length - length..meta.length;
         let (tail, read) = self.bytes(store, tenant, meta, &range).await?;
         let contents = Contents::parse(&tail, meta.footer_offset, meta.length)
             .map_err(|error| NoFooter::Damaged(error.to_string()))?;
-        if let Some(contents) = contents {
-            check_head(&contents, meta)?;
-            let known = Known::Contents(Arc::new(contents));
-            self.keep(tenant, meta, known.clone());
-            self.keep_bytes(tenant, meta, &range, tail, read);
-            return Ok((known, read));
-        }
-        let (footer, bytes) = self.read(store, tenant, meta).await?;
-        Ok((Known::Whole(footer), read + bytes))
+        let Some(contents) = contents else { return Ok((None, read)) };
+        check_head(&contents, meta)?;
+        let contents = Arc::new(contents);
+        self.keep(tenant, meta, Known::Contents(Arc::clone(&contents)));
+        self.keep_bytes(tenant, meta, &range, tail, read);
+        Ok((Some(contents), read))
     }
 
     /// The summary of `meta`, whose directory is known, and how many bytes were read for it.
@@ -223,8 +225,8 @@ impl Footers {
             return Ok((None, 0));
         }
         if store.request_bytes() < CHUNK_FILTER_BYTES {
-            let (known, read) = self.directory(store, tenant, meta).await?;
-            let Known::Contents(contents) = known else { return Ok((None, read)) };
+            let (contents, read) = self.directory(store, tenant, meta).await?;
+            let Some(contents) = contents else { return Ok((None, read)) };
             let (summary, more) = self.filter_of(store, tenant, meta, contents).await?;
             return Ok((summary, read + more));
         }

@@ -43,7 +43,6 @@ mod stats;
 mod surroundings;
 mod tail_ask;
 mod tail_client;
-mod turns;
 mod unsent;
 
 #[cfg(test)]

@@ -8,12 +8,12 @@
 use std::sync::Arc;
 use std::time::Duration;
 
+use loglake_auth::limits::{Turn, Turns};
 use loglake_model::{Fault, FaultCode, TenantName};
 use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 use tokio::time::{Instant, timeout_at};
 
 use crate::Error;
-use crate::turns::{Turn, Turns};
 
 /// What a chunk's row costs until the query ends, in bytes, about: the entry, its names, and its place in the queue of a merge.
 pub(crate) const ROW_BYTES: usize = 1 << 10;

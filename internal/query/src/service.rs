@@ -2,6 +2,7 @@ use std::net::SocketAddr;
 use std::sync::Arc;
 use std::time::Duration;
 
+use loglake_auth::limits::Turns;
 use loglake_model::ReadyFlag;
 use loglake_transport::{Entrance, Places, Speaks, Tls, Trust};
 use tokio::net::TcpListener;
@@ -21,7 +22,6 @@ use crate::room::Room;
 use crate::shared::Shared;
 use crate::surroundings::Surroundings;
 use crate::tail_client::TailClient;
-use crate::turns::Turns;
 use crate::unsent::Unsent;
 use crate::{Config, Error, Parts};
 

@@ -4,13 +4,14 @@ use std::sync::Arc;
 use futures_util::FutureExt as _;
 use futures_util::future::BoxFuture;
 use loglake_auth::Authenticator;
-use loglake_auth::limits::TenantLimits;
+use loglake_auth::limits::{TenantLimits, Turns};
 use loglake_broker::Reader;
 use loglake_index::ChunkIndex;
 use loglake_model::{Clock, Readiness, Service, TenantId, TenantName, partition_of};
 use loglake_store::ObjectStore;
 use tokio::sync::Semaphore;
 use tokio_util::task::AbortOnDropHandle;
+use tracing::Instrument as _;
 
 use crate::blocks::Blocks;
 use crate::cursor::CursorKey;
@@ -21,7 +22,6 @@ use crate::metrics::Metrics;
 use crate::older::Older;
 use crate::room::Room;
 use crate::tail_client::TailClient;
-use crate::turns::Turns;
 use crate::unsent::Unsent;
 use crate::{Config, Error};
 
@@ -90,7 +90,7 @@ impl Shared {
         if self.is_single_threaded {
             return work.boxed();
         }
-        let task = AbortOnDropHandle::new(tokio::spawn(work));
+        let task = AbortOnDropHandle::new(tokio::spawn(work.in_current_span()));
         async move { task.await? }.boxed()
     }
 

@@ -7,13 +7,13 @@ use std::time::Duration;
 
 use bytes::Bytes;
 use hyper::body::{Body, Frame, SizeHint};
+use loglake_auth::limits::{Turn, Turns};
 use loglake_model::{Fault, FaultCode, TenantName};
 use parking_lot::Mutex;
 use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 use tokio::time::{Instant, timeout_at};
 
 use crate::Error;
-use crate::turns::{Turn, Turns};
 
 /// What all answers together may have, and those of a tenant, in KiB. A larger answer takes as much as there is.
 const TOTAL_KIB: usize = 128 << 10;

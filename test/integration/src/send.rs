@@ -6,6 +6,7 @@ use std::process::Command;
 use loglake_api::ingest::v1::ingest_service_client::IngestServiceClient;
 use loglake_api::ingest::v1::{Batch, BatchResult, Level, LogRecord};
 use tonic::Request;
+use tonic::codec::CompressionEncoding;
 
 use crate::oracle::{LEVELS, Sent};
 use crate::programs;
@@ -47,7 +48,23 @@ pub async fn batch(
     headers: &[(&str, &str)],
     records: Vec<LogRecord>,
 ) -> Result<BatchResult, tonic::Status> {
+    batch_with(server, headers, records, None).await
+}
+
+/// The same with the message compressed.
+///
+/// # Errors
+/// The server's refusal.
+pub async fn batch_with(
+    server: &str,
+    headers: &[(&str, &str)],
+    records: Vec<LogRecord>,
+    compression: Option<CompressionEncoding>,
+) -> Result<BatchResult, tonic::Status> {
     let mut client = IngestServiceClient::connect(server.to_owned()).await.expect("the server listens");
+    if let Some(encoding) = compression {
+        client = client.send_compressed(encoding);
+    }
     let mut request = Request::new(Batch { number: 1, records, ..Batch::default() });
     for (name, value) in headers {
         let name = tonic::metadata::MetadataKey::from_bytes(name.as_bytes()).expect("a header's name");

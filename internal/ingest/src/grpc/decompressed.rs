@@ -10,7 +10,7 @@ use bytes::{Buf as _, Bytes, BytesMut};
 use http::HeaderMap;
 use hyper::body::{Frame, SizeHint};
 use loglake_api::Refusal;
-use loglake_model::{ErrorKind, Fault, FaultCode};
+use loglake_model::{ErrorKind, Fault, FaultCode, TenantName};
 
 use super::unfinished::too_many_unfinished;
 use crate::budget::{Budget, Held};
@@ -35,6 +35,7 @@ pub(super) fn take_encoding(headers: &mut HeaderMap) -> Option<&'static str> {
 /// A request's body in which no message is compressed any more. A message that is, is collected first, its bytes counted in a budget.
 pub(super) struct Decompressed {
     body: Body,
+    tenant: TenantName,
     encoding: &'static str,
     inflater: Inflater,
     /// Of a message, compressed and not.
@@ -69,6 +70,7 @@ impl Reading {
 impl Decompressed {
     pub(super) fn new(
         body: Body,
+        tenant: &TenantName,
         encoding: &'static str,
         inflater: &Inflater,
         max_bytes: usize,
@@ -77,6 +79,7 @@ impl Decompressed {
     ) -> Self {
         Self {
             body,
+            tenant: tenant.clone(),
             encoding,
             inflater: inflater.clone(),
             max_bytes,
@@ -125,8 +128,10 @@ impl Decompressed {
                 came.extend_from_slice(&part);
                 if came.len() == *length {
                     let (came, held) = (came.split().freeze(), std::mem::replace(held, self.budget.nothing()));
-                    let (inflater, encoding, most) = (self.inflater.clone(), self.encoding, self.max_bytes);
-                    let inflated = Box::pin(async move { inflater.inflate(encoding, ENCODING, came, most).await });
+                    let (inflater, tenant) = (self.inflater.clone(), self.tenant.clone());
+                    let (encoding, most) = (self.encoding, self.max_bytes);
+                    let inflated = async move { inflater.inflate(&tenant, encoding, ENCODING, came, most).await };
+                    let inflated = Box::pin(inflated);
                     self.reading = Reading::Inflating { inflated, _held: held };
                 }
                 Ok(None)

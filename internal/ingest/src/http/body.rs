@@ -52,7 +52,8 @@ pub(super) async fn read(
             let fits = quota.look(bytes.len() as u64, shared.clock.now_ns());
             fits.map_err(|over| shared.over(tenant, &over))?;
             let most = shared.config.max_decoded_bytes;
-            let bytes = shared.inflater.inflate(name, CONTENT_ENCODING.as_str(), bytes, most).await?.into_bytes();
+            let bytes =
+                shared.inflater.inflate(tenant, name, CONTENT_ENCODING.as_str(), bytes, most).await?.into_bytes();
             if !held.grow_to(bytes.len()) {
                 return Err(too_busy());
             }

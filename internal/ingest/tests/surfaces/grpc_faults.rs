@@ -112,6 +112,23 @@ async fn messages_over_the_limit_are_refused_and_others_served() {
 }
 
 #[tokio::test]
+async fn for_strangers_nothing_is_decompressed() {
+    use tonic_health::pb::HealthCheckRequest;
+    use tonic_health::pb::health_client::HealthClient;
+
+    let harness = Harness::open().await;
+    let channel = harness.channel().await;
+    let answer = HealthClient::new(channel.clone()).check(HealthCheckRequest::default()).await;
+    assert!(answer.is_ok(), "{answer:?}");
+    for compression in [CompressionEncoding::Gzip, CompressionEncoding::Zstd] {
+        let mut client = HealthClient::new(channel.clone()).send_compressed(compression);
+        let refused = client.check(HealthCheckRequest::default()).await.unwrap_err();
+        assert_eq!(refused.code(), Code::Unimplemented, "{refused:?}");
+    }
+    harness.stop().await;
+}
+
+#[tokio::test]
 async fn a_batch_in_which_a_record_is_none_is_refused_whole() {
     let harness = Harness::open().await;
     let good = Bytes::from(record("api", "m").encode_to_vec());

@@ -113,9 +113,10 @@ async fn http(target: &Target) {
 }
 
 async fn grpc(target: &Target) {
+    let many = AT_ONCE * crate::size().min(8);
     for (encoding, what, bomb) in bombs() {
-        let calls = join_all((0..AT_ONCE).map(|_| call(target, "IngestBatch", Some(encoding), &bomb))).await;
-        let streams = join_all((0..AT_ONCE).map(|_| call(target, "Ingest", Some(encoding), &bomb))).await;
+        let calls = join_all((0..many).map(|_| call(target, "IngestBatch", Some(encoding), &bomb))).await;
+        let streams = join_all((0..many).map(|_| call(target, "Ingest", Some(encoding), &bomb))).await;
         for status in calls.into_iter().chain(streams) {
             // 0: an empty message is a batch of no records. A stream whose first message is not `open` is 3. 8: come again. 13: what came
             // out is no batch.

@@ -8,6 +8,7 @@ use loglake_integration::oracle::Sent;
 use loglake_integration::send;
 use serde_json::{Value, json};
 use tokio::task::JoinHandle;
+use tonic::codec::CompressionEncoding;
 
 use crate::site::{Site, Target};
 
@@ -74,7 +75,7 @@ impl Served {
         let began = Instant::now();
         let word = format!("probe {n} ends");
         if n.is_multiple_of(2) {
-            self.grpc(target, &word, began).await;
+            self.grpc(target, &word, n.is_multiple_of(4), began).await;
         } else {
             let body = json!({"service": "well-behaved", "message": word}).to_string();
             let url = format!("{}/v1/ingest", target.ports.ingest_url());
@@ -93,7 +94,7 @@ impl Served {
         self.times.push(began.elapsed());
     }
 
-    async fn grpc(&mut self, target: &Target, word: &str, began: Instant) {
+    async fn grpc(&mut self, target: &Target, word: &str, is_compressed: bool, began: Instant) {
         let record = Sent {
             service: "well-behaved".to_owned(),
             timestamp_ns: 1_772_323_200_000_000_000,
@@ -105,7 +106,9 @@ impl Served {
         loop {
             let headers = [("authorization", &*bearer), ("idempotency-key", word)];
             let url = target.ports.grpc_url();
-            let sent = tokio::time::timeout(ANSWER, send::batch(&url, &headers, vec![send::wire(&record)])).await;
+            let compression = is_compressed.then_some(CompressionEncoding::Zstd);
+            let sent = send::batch_with(&url, &headers, vec![send::wire(&record)], compression);
+            let sent = tokio::time::timeout(ANSWER, sent).await;
             match sent {
                 Ok(Ok(result)) => return assert_eq!(result.accepted, 1, "{result:?}"),
                 Ok(Err(status)) => self.again(&format!("{status:?}"), is_busy(status.code()), began).await,

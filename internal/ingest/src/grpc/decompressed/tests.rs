@@ -20,6 +20,10 @@ fn compress(encoding: &str, bytes: &[u8]) -> Vec<u8> {
     encoder.finish().unwrap()
 }
 
+fn acme() -> TenantName {
+    TenantName::parse("acme").unwrap()
+}
+
 /// A message with its prefix.
 fn framed(flag: u8, bytes: &[u8]) -> Vec<u8> {
     [&[flag], &u32::try_from(bytes.len()).unwrap().to_be_bytes()[..], bytes].concat()
@@ -41,7 +45,7 @@ fn body(whole: &[u8], pieces: &[usize]) -> Body {
 
 /// What becomes of a body.
 async fn read(encoding: &'static str, budget: &Budget, body: Body) -> Result<Vec<u8>, Code> {
-    let mut body = Decompressed::new(body, encoding, &Inflater::new(), LIMIT, budget, "id");
+    let mut body = Decompressed::new(body, &acme(), encoding, &Inflater::new(), LIMIT, budget, "id");
     let mut whole = Vec::new();
     while let Some(frame) = body.frame().await {
         // Copied, as the codec does: what is kept keeps its turn.
@@ -111,7 +115,7 @@ async fn as_many_as_may_are_decompressed_and_the_next_when_the_codec_has_one() {
     let (inflater, budget) = (Inflater::new(), Budget::new(LIMIT, None));
     let start = || {
         let sent = framed(1, &compress("zstd", b"a message"));
-        Decompressed::new(Body::from(sent), "zstd", &inflater, LIMIT, &budget, "id")
+        Decompressed::new(Body::from(sent), &acme(), "zstd", &inflater, LIMIT, &budget, "id")
     };
     let mut kept = Vec::new();
     for _ in 0..2 {

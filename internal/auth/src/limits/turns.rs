@@ -1,4 +1,4 @@
-//! Each tenant's share of the queries that run at a time: who asks for much waits for its own queries, not others for them.
+//! Each tenant's share of what runs at a time: who asks for much waits for its own, not others for them.
 
 use std::collections::HashMap;
 use std::sync::Arc;
@@ -19,7 +19,7 @@ const KNOWN: usize = 1_024;
 
 /// Who has turns, by tenant.
 #[derive(Debug, Default)]
-pub(crate) struct Turns(Mutex<HashMap<TenantName, Arc<Shares>>>);
+pub struct Turns(Mutex<HashMap<TenantName, Arc<Shares>>>);
 
 #[derive(Debug)]
 struct Shares {
@@ -31,7 +31,7 @@ struct Shares {
 
 /// The right to run, until it is dropped.
 #[derive(Debug)]
-pub(crate) struct Turn {
+pub struct Turn {
     _permit: OwnedSemaphorePermit,
     /// Keeps the tenant known.
     _shares: Arc<Shares>,
@@ -42,7 +42,7 @@ impl Turns {
     ///
     /// # Errors
     /// `rate_limited` when none came in time, or too many wait already.
-    pub(crate) async fn take(&self, tenant: &TenantName, most: u64, deadline: Instant) -> Result<Turn, Fault> {
+    pub async fn take(&self, tenant: &TenantName, most: u64, deadline: Instant) -> Result<Turn, Fault> {
         let most = usize::try_from(most).unwrap_or(usize::MAX).clamp(1, Semaphore::MAX_PERMITS);
         let shares = self.shares(tenant, most);
         if let Ok(permit) = Arc::clone(&shares.free).try_acquire_owned() {
@@ -69,12 +69,18 @@ impl Turns {
     }
 
     /// Waits for a turn of `tenant`, of which `most` may run at a time, however long that is: for pieces of work that are short.
-    pub(crate) async fn wait(&self, tenant: &TenantName, most: usize) -> Result<Turn, AcquireError> {
+    ///
+    /// # Errors
+    /// None: no tenant's turns are ever closed.
+    pub async fn wait(&self, tenant: &TenantName, most: usize) -> Result<Turn, AcquireError> {
         self.wait_for(tenant, most, 1).await
     }
 
     /// The same for `count` of `most` at once.
-    pub(crate) async fn wait_for(&self, tenant: &TenantName, most: usize, count: u32) -> Result<Turn, AcquireError> {
+    ///
+    /// # Errors
+    /// None: no tenant's turns are ever closed.
+    pub async fn wait_for(&self, tenant: &TenantName, most: usize, count: u32) -> Result<Turn, AcquireError> {
         let shares = self.shares(tenant, most.clamp(1, Semaphore::MAX_PERMITS));
         let permit = Arc::clone(&shares.free).acquire_many_owned(count).await?;
         Ok(Turn { _permit: permit, _shares: shares })
