@@ -16,7 +16,8 @@ pub(crate) async fn run(lab: &mut Lab) -> Result<Outcome> {
     let mut stack = lab.stack(&Wanted::default().of(1, 1, 2)).await?;
     let site = stack.site();
     let run = lab.begin(&site, Plan::default());
-    run.more(400).await?;
+    // Of three tenants: at least two pages of this one's.
+    run.more(2_000).await?;
     let reader = Reader::new(&site);
     let turns = if lab.is_short { 4 } else { 30 };
     for turn in 0..turns {
