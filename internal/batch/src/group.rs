@@ -3,7 +3,7 @@ use std::ops::Range;
 use loglake_model::{Level, Service};
 
 use crate::Error;
-use crate::layout::MAX_TRACE_ID_BYTES;
+use crate::layout::{MAX_TRACE_ID_BYTES, RECORD_HEAD_BYTES};
 use crate::wire::Reader;
 
 /// Where the records of one service stand in a message.
@@ -19,22 +19,11 @@ pub(crate) struct Span {
     pub(crate) times_ns: (i64, i64),
 }
 
-/// Where a record's line stands, kept from the time when the message was checked: a message that waits leaves the machine's caches,
-/// and finding each line anew would wait for memory once a record.
-#[derive(Clone, Copy, Debug)]
-pub(crate) struct Place {
-    pub(crate) timestamp_ns: i64,
-    /// In bytes of the payload, which is shorter than 4 GiB by far.
-    pub(crate) start: u32,
-    pub(crate) end: u32,
-}
-
 /// The records of one service in a message.
 #[derive(Clone, Copy, Debug)]
 pub struct Group<'a> {
     payload: &'a [u8],
     span: &'a Span,
-    places: &'a [Place],
 }
 
 impl<'a> Group<'a> {
@@ -71,7 +60,8 @@ impl<'a> Group<'a> {
     /// Where its records' lines stand, in the order of their places: for whoever needs no more of them.
     #[must_use]
     pub fn lines(&self) -> Lines<'a> {
-        Lines { places: self.places.iter(), next: self.span.first_index }
+        let bytes = &self.payload[..self.span.end];
+        Lines { bytes, at: self.span.start, next: self.span.first_index, left: self.span.records }
     }
 
     /// Its records in the order of their places.
@@ -87,18 +77,13 @@ impl<'a> Group<'a> {
 pub struct Groups<'a> {
     pub(crate) payload: &'a [u8],
     pub(crate) spans: std::slice::Iter<'a, Span>,
-    /// Of the records of those groups.
-    pub(crate) places: &'a [Place],
 }
 
 impl<'a> Iterator for Groups<'a> {
     type Item = Group<'a>;
 
     fn next(&mut self) -> Option<Group<'a>> {
-        let span = self.spans.next()?;
-        let (places, rest) = self.places.split_at(span.records as usize);
-        self.places = rest;
-        Some(Group { payload: self.payload, span, places })
+        self.spans.next().map(|span| Group { payload: self.payload, span })
     }
 
     fn size_hint(&self) -> (usize, Option<usize>) {
@@ -172,22 +157,32 @@ pub struct Line {
 /// The lines of a group, in the order of their records' places.
 #[derive(Clone, Debug)]
 pub struct Lines<'a> {
-    places: std::slice::Iter<'a, Place>,
+    bytes: &'a [u8],
+    at: usize,
     next: u32,
+    left: u32,
 }
 
 impl Iterator for Lines<'_> {
     type Item = Line;
 
     fn next(&mut self) -> Option<Line> {
-        let Place { timestamp_ns, start, end } = *self.places.next()?;
-        let line = Line { index: self.next, timestamp_ns, range: start..end };
+        self.left = self.left.checked_sub(1)?;
+        let read = "decoding the message has read this record before";
+        let head = self.bytes[self.at..].first_chunk::<RECORD_HEAD_BYTES>().expect(read);
+        let [time @ .., _level, trace_0, trace_1, line_0, line_1, line_2, line_3] = *head;
+        let trace_bytes = u16::from_le_bytes([trace_0, trace_1]);
+        let length = u32::from_le_bytes([line_0, line_1, line_2, line_3]);
+        // A payload is shorter than 4 GiB by far.
+        let start = (self.at + RECORD_HEAD_BYTES + usize::from(trace_bytes)) as u32;
+        let line = Line { index: self.next, timestamp_ns: i64::from_le_bytes(time), range: start..start + length };
+        self.at = line.range.end as usize;
         self.next += 1;
         Some(line)
     }
 
     fn size_hint(&self) -> (usize, Option<usize>) {
-        self.places.size_hint()
+        (self.left as usize, Some(self.left as usize))
     }
 }
 

@@ -3,8 +3,8 @@ use std::collections::HashSet;
 use bytes::Bytes;
 use loglake_model::{Service, TenantName, Timestamp, TimestampText};
 
-use crate::group::{Place, Span};
-use crate::layout::{CHECKSUM_BYTES, MAGIC, RECORD_HEAD_BYTES, check_line, check_timestamp, service_part};
+use crate::group::Span;
+use crate::layout::{CHECKSUM_BYTES, MAGIC, check_line, check_timestamp, service_part};
 use crate::wire::Reader;
 use crate::{BatchRecord, Error, Groups, MAX_BYTES, Origin, VERSION};
 
@@ -16,9 +16,8 @@ pub struct LogBatch {
     received_at_ns: i64,
     origin: Origin,
     record_count: u32,
+    lines_bytes: usize,
     spans: Vec<Span>,
-    /// Of all records.
-    places: Vec<Place>,
 }
 
 impl LogBatch {
@@ -68,12 +67,10 @@ impl LogBatch {
 
         let mut spans = Vec::new();
         let mut services = HashSet::new();
-        let mut next_index = 0;
+        let (mut next_index, mut lines_bytes) = (0, 0);
         let mut text = TimestampText::default();
-        // A count that lies takes no more than the bytes could hold.
-        let mut places = Vec::with_capacity((record_count as usize).min(body.len() / RECORD_HEAD_BYTES));
         for _ in 0..group_count {
-            let span = read_group(&mut reader, next_index, &mut places, &mut text)?;
+            let span = read_group(&mut reader, next_index, &mut lines_bytes, &mut text)?;
             if !services.insert(span.service.clone()) {
                 return reader.corrupt("a service has two groups");
             }
@@ -86,7 +83,7 @@ impl LogBatch {
         if next_index != record_count || record_count == 0 {
             return reader.corrupt("the number of records differs");
         }
-        Ok(Self { tenant, received_at_ns, origin, record_count, spans, places, payload })
+        Ok(Self { tenant, received_at_ns, origin, record_count, lines_bytes, spans, payload })
     }
 
     /// Whose records these are.
@@ -128,27 +125,21 @@ impl LogBatch {
     /// The sum of its lines' lengths, in bytes, without line feeds.
     #[must_use]
     pub fn lines_bytes(&self) -> usize {
-        self.places.iter().map(|place| (place.end - place.start) as usize).sum()
-    }
-
-    /// The memory it holds beside the payload, in bytes, about.
-    #[must_use]
-    pub fn memory_bytes(&self) -> usize {
-        size_of::<Self>() + self.spans.capacity() * size_of::<Span>() + self.places.capacity() * size_of::<Place>()
+        self.lines_bytes
     }
 
     /// Its groups in the order of their records' places.
     #[must_use]
     pub fn groups(&self) -> Groups<'_> {
-        Groups { payload: &self.payload, spans: self.spans.iter(), places: &self.places }
+        Groups { payload: &self.payload, spans: self.spans.iter() }
     }
 }
 
-/// Reads and checks the next group, adding where its lines stand to `places`.
+/// Reads and checks the next group, adding the lengths of its lines to `lines_bytes`.
 fn read_group(
     reader: &mut Reader<'_>,
     first_index: u32,
-    places: &mut Vec<Place>,
+    lines_bytes: &mut usize,
     text: &mut TimestampText,
 ) -> Result<Span, Error> {
     let service_len = usize::from(reader.u8()?);
@@ -178,8 +169,7 @@ fn read_group(
         if let Err(what) = checked {
             return Err(Error::Corrupt { offset_bytes: at, what });
         }
-        let range = record.line_range();
-        places.push(Place { timestamp_ns: record.timestamp_ns, start: range.start, end: range.end });
+        *lines_bytes += record.line.len();
         times_ns = (times_ns.0.min(record.timestamp_ns), times_ns.1.max(record.timestamp_ns));
     }
     if reader.at() != end {

@@ -3,7 +3,7 @@ use loglake_broker::Message;
 
 use crate::budget::{Budget, Charge};
 
-/// What a message costs beside its payload and its records' places, in bytes: its own fields, its place in the queue.
+/// What a message costs beside its payload, in bytes: its own fields, its place in the queue, decoded headers.
 const OVERHEAD_BYTES: u64 = 512;
 
 /// A message held in memory, decoded once.
@@ -18,9 +18,8 @@ pub(crate) struct Held {
 
 impl Held {
     pub(crate) fn new(message: Message, budget: &Budget) -> Self {
+        let charge = budget.charge(message.payload.len() as u64 + OVERHEAD_BYTES);
         let batch = LogBatch::decode(message.payload.clone()).map_err(|error| error.to_string());
-        let decoded = batch.as_ref().map_or(0, LogBatch::memory_bytes);
-        let charge = budget.charge((message.payload.len() + decoded) as u64 + OVERHEAD_BYTES);
         Self { message, batch, charge }
     }
 
