@@ -124,6 +124,37 @@ async fn authorize(State(shared): State<Arc<Shared>>, mut request: Request, next
     })
 }
 
+/// See [`crate::fuzzing::decompress`].
+#[cfg(feature = "fuzzing")]
+pub(crate) async fn decompress(
+    tenant: &loglake_model::TenantName,
+    encoding: &'static str,
+    pieces: Vec<bytes::Bytes>,
+    max_bytes: usize,
+) -> Result<Vec<u8>, loglake_model::ErrorKind> {
+    use hyper::body::Frame;
+    use loglake_model::ErrorKind;
+
+    use crate::budget::Budget;
+    use crate::inflate::Inflater;
+
+    let frames = pieces.into_iter().map(|piece| Ok::<_, std::convert::Infallible>(Frame::data(piece)));
+    let body = Body::new(http_body_util::StreamBody::new(futures_util::stream::iter(frames)));
+    let (inflater, budget) = (Inflater::new(), Budget::new(usize::MAX, None));
+    let mut body = Decompressed::new(body, tenant, encoding, &inflater, max_bytes, &budget, "");
+    let mut whole = Vec::new();
+    while let Some(frame) = body.frame().await {
+        let frame = frame.map_err(|error| match error.downcast_ref::<Status>().map(Status::code) {
+            Some(tonic::Code::InvalidArgument) => ErrorKind::Invalid,
+            Some(tonic::Code::OutOfRange) => ErrorKind::TooLarge,
+            _ => ErrorKind::Internal,
+        })?;
+        // Copied, as the codec does: what is kept keeps its turn.
+        whole.extend_from_slice(&frame.into_data().unwrap_or_default());
+    }
+    Ok(whole)
+}
+
 /// The id of the request with these `extensions`.
 fn request_id(extensions: &http::Extensions) -> &str {
     extensions.get::<RequestId>().map_or("", |id| id.0.as_str())

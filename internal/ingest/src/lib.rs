@@ -11,6 +11,8 @@ mod audit;
 mod budget;
 mod config;
 mod error;
+#[cfg(feature = "fuzzing")]
+pub mod fuzzing;
 mod gathering;
 mod grpc;
 mod http;

@@ -7,7 +7,7 @@ use http::{HeaderMap, HeaderName, HeaderValue};
 use loglake_auth::internal::InternalKey;
 use loglake_auth::keys::ClusterSecret;
 use loglake_auth::session::SessionKey;
-use loglake_auth::{Access, Authenticator, NewToken, Scope, new_token};
+use loglake_auth::{Access, Asked, Authenticator, NewToken, Scope, new_token};
 use loglake_model::TenantName;
 
 const NOW_NS: i64 = 1_700_000_000_000_000_000;
@@ -36,7 +36,10 @@ pub fn run(data: &[u8]) {
         _ => {
             let Ok(text) = std::str::from_utf8(bytes) else { return };
             let key = InternalKey::new(&secret());
-            assert!(key.verify(text, NOW_NS).is_err() && key.verify_operator(text, NOW_NS).is_err(), "nobody signed this");
+            assert!(
+                key.verify(text, NOW_NS).is_err() && key.verify_operator(text, NOW_NS).is_err(),
+                "nobody signed this"
+            );
         }
     }
 }
@@ -69,8 +72,11 @@ fn headers(bytes: &[u8]) {
         let Some(at) = line.iter().position(|byte| *byte == b':') else { continue };
         let (name, value) = (&line[..at], &line[at + 1..]);
         // The fuzzer need not guess it.
-        let filled: Vec<u8> =
-            value.iter().flat_map(|byte| if *byte == b'*' { made.text.as_bytes() } else { std::slice::from_ref(byte) }).copied().collect();
+        let filled: Vec<u8> = value
+            .iter()
+            .flat_map(|byte| if *byte == b'*' { made.text.as_bytes() } else { std::slice::from_ref(byte) })
+            .copied()
+            .collect();
         let (Ok(name), Ok(value)) = (HeaderName::from_bytes(name), HeaderValue::from_bytes(&filled)) else { continue };
         if ["authorization", "x-api-key"].contains(&name.as_str()) {
             let has_it = String::from_utf8_lossy(&filled).contains(&made.text);
@@ -79,18 +85,20 @@ fn headers(bytes: &[u8]) {
         }
         headers.append(name, value);
     }
-    let access = Access::AnyOf(&[Scope::Query]);
-    if let Ok(Some(caller)) = authenticator.authorize(&headers, access, NOW_NS) {
+    let asked =
+        |access| Asked { headers: &headers, peer: None, access, call: ("POST", "/v1/query"), request_id: "fuzz" };
+    let query = asked(Access::AnyOf(&[Scope::Query]));
+    if let Ok(Some(caller)) = authenticator.authorize(&query, NOW_NS) {
         assert!(carries_it && others == 0, "let in by {headers:?}");
         assert_eq!(caller.tenant().as_str(), "acme");
         let named = headers.get_all("x-scope-orgid").into_iter().all(|value| value == "acme");
         assert!(named, "another tenant is named: {headers:?}");
     }
     // No other scope, and nothing that is closed.
-    assert!(authenticator.authorize(&headers, Access::AnyOf(&[Scope::Ingest]), NOW_NS).is_err());
-    assert!(authenticator.authorize(&headers, Access::Closed, NOW_NS).is_err());
+    assert!(authenticator.authorize(&asked(Access::AnyOf(&[Scope::Ingest])), NOW_NS).is_err());
+    assert!(authenticator.authorize(&asked(Access::Closed), NOW_NS).is_err());
     // In open mode a name is a name.
-    if let Ok(Some(caller)) = Authenticator::open().authorize(&headers, access, NOW_NS) {
+    if let Ok(Some(caller)) = Authenticator::open().authorize(&query, NOW_NS) {
         assert!(TenantName::parse(caller.tenant().as_str()).is_ok());
     }
 }

@@ -12,6 +12,7 @@ pub mod cursor;
 pub mod edit;
 pub mod embedded_log;
 pub mod entry;
+pub mod frames;
 pub mod log_batch;
 pub mod memory;
 pub mod question;
